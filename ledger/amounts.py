@@ -93,7 +93,25 @@ def negate(value: Decimal) -> Decimal:
     return _minus(value)
 
 
-_WRITTEN = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
+_SHORT = re.compile(r"-?\d{1,40}(\.\d{1,40})?", re.ASCII).fullmatch
+_WRITTEN = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII).fullmatch
+
+
+def _number(value: Amount, field: str) -> Decimal:
+    """Read the types that are numbers, and text that is written as one."""
+    if isinstance(value, bool):
+        raise InvalidAmount(field, value, "is a truth value, not a number")
+    if isinstance(value, int | Decimal):
+        return Decimal(value)
+    if isinstance(value, float):
+        return Decimal(repr(value))
+    if not isinstance(value, str):
+        raise InvalidAmount(field, value, f"is a {type(value).__name__}, not a number")
+    if len(value) > MAX_DIGITS + 8:
+        raise InvalidAmount(field, value[:40] + "…", f"has more than {MAX_DIGITS} digits")
+    if not _WRITTEN(value):
+        raise InvalidAmount(field, value, "is not a decimal number")
+    return Decimal(value)
 
 
 def amount(value: Amount, field: str = "amount") -> Decimal:
@@ -108,32 +126,15 @@ def amount(value: Amount, field: str = "amount") -> Decimal:
         InvalidAmount: ``value`` is NaN, infinite, not a number, of another type, or longer than
             256 digits when written out in full.
     """
-    if type(value) is Decimal:
-        number = value
-    elif isinstance(value, bool):
-        raise InvalidAmount(field, value, "is a truth value, not a number")
-    elif isinstance(value, int | Decimal):
-        number = Decimal(value)
-    elif isinstance(value, float):
-        number = Decimal(repr(value))
-    elif isinstance(value, str):
-        if len(value) > MAX_DIGITS + 8:
-            raise InvalidAmount(field, value[:40] + "…", f"has more than {MAX_DIGITS} digits")
-        if not _WRITTEN.fullmatch(value):
-            raise InvalidAmount(field, value, "is not a decimal number")
-        number = Decimal(value)
-    else:
-        raise InvalidAmount(field, value, f"is a {type(value).__name__}, not a number")
+    if type(value) is str and _SHORT(value):
+        return Decimal(value)
+    number = _number(value, field)
     _, digits, exponent = number.as_tuple()
     if not isinstance(exponent, int):
         raise InvalidAmount(field, value, "is not a finite number")
-    if exponent > 0:
-        if len(digits) + exponent > MAX_DIGITS:
-            raise InvalidAmount(field, str(value)[:40], f"has more than {MAX_DIGITS} digits")
-        return multiply(number, ONE) if number else ZERO
-    if max(len(digits), -exponent) > MAX_DIGITS:
+    if max(len(digits), -exponent, len(digits) + exponent) > MAX_DIGITS:
         raise InvalidAmount(field, str(value)[:40], f"has more than {MAX_DIGITS} digits")
-    return number
+    return number if exponent <= 0 else Decimal(format(number, "f"))
 
 
 def quotient(dividend: Decimal, divisor: Decimal) -> Decimal:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ledger.events import Recorded
+    from ledger.event import Recorded
 
 __all__ = [
     "AppendRefused",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from enum import Enum
+from enum import StrEnum
 from typing import Protocol
 
 import msgspec
@@ -13,7 +13,7 @@ import msgspec
 __all__ = ["Exchange", "ExchangeUnavailable", "OrderRequest", "Report", "ReportKind"]
 
 
-class ReportKind(str, Enum):
+class ReportKind(StrEnum):
     """What a report says of an order."""
 
     ACCEPTED = "accepted"
