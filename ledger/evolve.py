@@ -1,0 +1,74 @@
+"""Folding events into accounts: :func:`evolve` by one, :func:`fold` by many.
+
+This is the only place figures come from: every command, page, report and runner shows what this
+fold says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ledger import evolve_orders, evolve_portfolio, evolve_positions, rules
+from ledger.accounts import Accounts, Quarantine
+from ledger.amounts import exact
+from ledger.errors import RuleViolation
+from ledger.event import Event, Recorded
+from ledger.events import EVENT_TYPES
+from ledger.evolver import EVOLVERS
+
+__all__ = ["check", "evolve", "fold", "step"]
+
+_ENTERED = (evolve_orders, evolve_portfolio, evolve_positions)
+if missing := set(EVENT_TYPES.values()) - set(EVOLVERS):
+    raise ImportError(f"no evolver for {sorted(kind.__name__ for kind in missing)}")
+
+
+def step(accounts: Accounts, event: Event, seq: int) -> None:
+    """Evolve ``accounts`` by one event; call inside ``exact()``.
+
+    An event that its account cannot take puts that account into quarantine, where it stays as it
+    was before the event; other accounts go on.
+    """
+    account = accounts.account(event.symbol)
+    if account.quarantine is None:
+        try:
+            EVOLVERS[event.__class__](event, account, accounts, seq)
+        except RuleViolation as found:
+            account.quarantine = Quarantine(
+                seq=seq, type=event.type, rule=found.rule, message=found.message
+            )
+    account.seq = accounts.seq = seq
+    account.revision += 1
+
+
+def evolve(accounts: Accounts, recorded: Recorded) -> None:
+    """Evolve ``accounts`` in place by one recorded event."""
+    with exact():
+        step(accounts, recorded.event, recorded.seq)
+
+
+def fold(events: Iterable[Recorded], accounts: Accounts | None = None) -> Accounts:
+    """Evolve ``accounts`` in place (or empty ones) by all ``events`` in order and return them.
+
+    Folding a history in two parts gives the same as folding it at once.
+    """
+    state = Accounts() if accounts is None else accounts
+    page = list(events)
+    with exact():
+        for recorded in page:
+            step(state, recorded.event, recorded.seq)
+    return state
+
+
+def check(accounts: Accounts, event: Event, seq: int) -> None:
+    """Evolve ``accounts`` by an event that is about to be appended as number ``seq``.
+
+    Raises:
+        RuleViolation: The state cannot take it. The account is as it was.
+    """
+    with exact():
+        account = accounts.account(event.symbol)
+        rules.no_quarantine(event, account)
+        EVOLVERS[type(event)](event, account, accounts, seq)
+        account.seq = accounts.seq = seq
+        account.revision += 1

@@ -1,0 +1,116 @@
+"""What order events do: they move the order along its state machine, and nothing else."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from ledger import rules
+from ledger.accounts import SETTLED_KEPT, Accounts, OrderEntry, SymbolAccount
+from ledger.amounts import ZERO
+from ledger.events import (
+    OrderAccepted,
+    OrderAmended,
+    OrderCancelled,
+    OrderExpired,
+    OrderFilled,
+    OrderPlaced,
+    OrderRejected,
+)
+from ledger.evolver import EVOLVERS, add_to, evolves
+from ledger.orders import OrderStatus
+
+__all__: list[str] = []
+
+
+@evolves(OrderPlaced)
+def _(event: OrderPlaced, account: SymbolAccount, accounts: Accounts, seq: int) -> None:
+    rules.new_order(event, account)
+    account.currency = rules.currency_of(event, account, accounts)
+    account.orders[event.order_id] = OrderEntry(
+        side=event.side,
+        quantity=event.quantity,
+        price=event.price,
+        reserve_price=_reserve_price(event, account),
+        placed_seq=seq,
+        placed_at=event.occurred_at,
+        venue=event.venue,
+        position_id=event.position_id,
+        trade_id=event.trade_id,
+    )
+
+
+def _reserve_price(event: OrderPlaced, account: SymbolAccount) -> Decimal:
+    """What one unit of an order reserves: nothing where it reduces the position it names."""
+    position = account.positions.get(event.position_id or "")
+    if position is not None and position.side is not event.side:
+        return ZERO
+    price = account.mark if event.price is None else event.price
+    return price or ZERO
+
+
+@evolves(OrderAccepted)
+def _(event: OrderAccepted, account: SymbolAccount, _all: Accounts, _seq: int) -> None:
+    order = rules.standing_order(event, event.order_id, account)
+    order.status = rules.order_status(event, event.order_id, order)
+    order.venue_order_id = event.venue_order_id or order.venue_order_id
+
+
+@evolves(OrderFilled)
+def _(event: OrderFilled, account: SymbolAccount, _all: Accounts, seq: int) -> None:
+    order = rules.standing_order(event, event.order_id, account)
+    status = rules.order_status(event, event.order_id, order)
+    filled = order.filled + event.quantity
+    rules.within_order(event, event.order_id, order, event.trade_id, filled)
+    order.filled = filled
+    order.filled_value += account.money(event.quantity, event.price)
+    if event.fee:
+        add_to(account.fees, event.fee_currency or account.currency or "", event.fee)
+    if filled == order.quantity:
+        order.fills = {}  # no further fill can come, so none must be told apart any more
+        status = OrderStatus.FILLED
+    else:
+        order.fills[event.trade_id] = event.quantity
+    _become(account, event.order_id, order, status, seq)
+
+
+@evolves(OrderAmended)
+def _(event: OrderAmended, account: SymbolAccount, _all: Accounts, seq: int) -> None:
+    order = rules.standing_order(event, event.order_id, account)
+    status = rules.order_status(event, event.order_id, order)
+    rules.amendable(event, order)
+    if event.quantity is not None:
+        order.quantity = event.quantity
+    if event.price is not None:
+        order.price = event.price
+        order.reserve_price = event.price if order.reserve_price else ZERO
+    if order.filled == order.quantity:
+        status = OrderStatus.FILLED
+    _become(account, event.order_id, order, status, seq)
+
+
+def _end_order(
+    event: OrderCancelled | OrderRejected | OrderExpired,
+    account: SymbolAccount,
+    _all: Accounts,
+    seq: int,
+) -> None:
+    order = rules.standing_order(event, event.order_id, account)
+    status = rules.order_status(event, event.order_id, order)
+    order.reason = event.reason
+    _become(account, event.order_id, order, status, seq)
+
+
+EVOLVERS[OrderCancelled] = EVOLVERS[OrderRejected] = EVOLVERS[OrderExpired] = _end_order
+
+
+def _become(
+    account: SymbolAccount, order_id: str, order: OrderEntry, status: OrderStatus, seq: int
+) -> None:
+    """Give an order its status; of those that are done, keep the latest few."""
+    order.status = status
+    if status.is_working or order_id in account.done:
+        return
+    account.done[order_id] = seq
+    if len(account.done) > SETTLED_KEPT:
+        oldest = next(iter(account.done))
+        del account.done[oldest], account.orders[oldest]

@@ -1,0 +1,150 @@
+"""What position events do: what is open, what it cost, and what was earned."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from ledger import rules
+from ledger.accounts import SETTLED_KEPT, Accounts, Lot, PositionEntry, SymbolAccount
+from ledger.amounts import ZERO, exact_quotient, plain, share
+from ledger.cost_basis import release
+from ledger.events import (
+    PositionAdjusted,
+    PositionClosed,
+    PositionIncreased,
+    PositionOpened,
+    PositionReduced,
+    split_ratio,
+)
+from ledger.evolver import add_to, evolves
+from ledger.orders import OrderSide
+
+__all__: list[str] = []
+
+
+@evolves(PositionOpened)
+def _(event: PositionOpened, account: SymbolAccount, accounts: Accounts, seq: int) -> None:
+    rules.new_position(event, account)
+    account.currency = rules.currency_of(event, account, accounts)
+    _move(event, account)
+    cost = account.money(event.quantity, event.entry_price)
+    basis = accounts.portfolio.cost_basis
+    account.positions[event.position_id] = PositionEntry(
+        side=event.side,
+        quantity=event.quantity,
+        cost=cost,
+        value=cost if account.mark is None else account.money(event.quantity, account.mark),
+        opened_seq=seq,
+        opened_at=event.occurred_at,
+        lots=None if basis == "average" else [Lot(event.quantity, cost)],
+        lifo=basis == "lifo",
+        symbol_context=event.symbol_context,
+        trade_id=event.trade_id,
+    )
+    account.opened_count += 1
+
+
+@evolves(PositionIncreased)
+def _(event: PositionIncreased, account: SymbolAccount, _all: Accounts, _seq: int) -> None:
+    position = rules.open_position(event, event.position_id, account)
+    _move(event, account)
+    cost = account.money(event.quantity, event.entry_price)
+    position.quantity += event.quantity
+    position.cost += cost
+    if account.mark is None:
+        position.value += cost
+    else:
+        position.value = account.money(position.quantity, account.mark)
+    if position.lots is not None:
+        position.lots = [*position.lots, Lot(event.quantity, cost)]
+
+
+@evolves(PositionReduced)
+def _(event: PositionReduced, account: SymbolAccount, _all: Accounts, seq: int) -> None:
+    position = rules.open_position(event, event.position_id, account)
+    rules.quantity_open(event, event.position_id, position, event.quantity)
+    _move(event, account)
+    _reduce(event, account, position, event.quantity, seq)
+
+
+@evolves(PositionClosed)
+def _(event: PositionClosed, account: SymbolAccount, _all: Accounts, seq: int) -> None:
+    position = rules.open_position(event, event.position_id, account)
+    _move(event, account, position.quantity)
+    _reduce(event, account, position, position.quantity, seq)
+
+
+def _reduce(
+    event: PositionReduced | PositionClosed,
+    account: SymbolAccount,
+    position: PositionEntry,
+    quantity: Decimal,
+    seq: int,
+) -> None:
+    """Realize what ``quantity`` earned: its proceeds less its cost, or the reverse for a sell."""
+    proceeds = account.money(quantity, event.exit_price)
+    cost, lots = release(position, quantity)
+    earned = proceeds - cost if position.side is OrderSide.BUY else cost - proceeds
+    account.realized_pnl += earned
+    if quantity == position.quantity:
+        del account.positions[event.position_id]
+        account.closed[event.position_id] = seq
+        account.closed_count += 1
+        if len(account.closed) > SETTLED_KEPT:
+            del account.closed[next(iter(account.closed))]
+        return
+    if account.mark is None:
+        position.value -= share(position.value, quantity, position.quantity)
+    else:
+        position.value = account.money(position.quantity - quantity, account.mark)
+    position.quantity -= quantity
+    position.cost -= cost
+    position.lots = lots
+    position.realized_pnl += earned
+
+
+@evolves(PositionAdjusted)
+def _(event: PositionAdjusted, account: SymbolAccount, _all: Accounts, _seq: int) -> None:
+    position = rules.open_position(event, event.position_id, account)
+    if event.split is not None:
+        _split(event, event.split, position)
+        # The old price is of the old share: whatever is opened next is valued at its own entry.
+        account.mark = None
+    if event.funding is not None:
+        account.funding += event.funding
+        position.funding += event.funding
+
+
+def _split(event: PositionAdjusted, split: str, position: PositionEntry) -> None:
+    """Multiply the quantity, lot by lot; cost and value are what they were."""
+    new, old = map(Decimal, split_ratio(split))
+
+    def after(quantity: Decimal) -> Decimal:
+        result = exact_quotient(quantity * new, old)
+        if result is None:
+            raise rules.refuse(
+                event,
+                "split-inexact",
+                f"{plain(quantity)} times {split} is not an exact quantity",
+                hint="record what was paid for the fraction as a PositionReduced first",
+            )
+        return result
+
+    lots = position.lots and [Lot(after(lot.quantity), lot.cost) for lot in position.lots]
+    position.quantity = after(position.quantity)
+    position.lots = lots
+
+
+def _move(
+    event: PositionOpened | PositionIncreased | PositionReduced | PositionClosed,
+    account: SymbolAccount,
+    quantity: Decimal = ZERO,
+) -> None:
+    """Check a position event against its order's fills, and charge its fee."""
+    moved = quantity if isinstance(event, PositionClosed) else event.quantity
+    rules.within_fills(event, event.order_id, moved, account)
+    order = account.orders.get(event.order_id) if event.order_id else None
+    if order is not None:
+        order.moved += moved
+    if event.fee:
+        add_to(account.fees, account.currency or "", event.fee)
