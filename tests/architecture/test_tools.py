@@ -19,7 +19,8 @@ def run_tool(root, name: str, *arguments: str) -> None:
     run = subprocess.run(
         command, cwd=root, capture_output=True, text=True, timeout=280, check=False
     )
-    assert run.returncode == 0, f"{name} {' '.join(arguments)}\n{run.stdout}{run.stderr}"
+    if run.returncode != 0:
+        pytest.fail(f"{name} {' '.join(arguments)}\n{run.stdout}{run.stderr}", pytrace=False)
 
 
 def test_ruff_finds_nothing(root):
