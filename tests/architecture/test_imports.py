@@ -20,7 +20,7 @@ MAY_IMPORT = {"ledger": set(), "runner": {"ledger"}, "replay": {"ledger"}}
 COMMAND = "ledger/cli/"
 ENTRY_POINTS = {"runner/__main__.py", "replay/__main__.py"}
 
-MAY_IMPORT_REDIS = ("ledger/redis_", "ledger/connect.py")
+MAY_IMPORT_REDIS = ("ledger/redis_", "ledger/connect.py", "ledger/locators.py")
 
 # Extras and what they bring along: loaded where they are used, never by importing a package.
 NOT_AT_IMPORT = {
