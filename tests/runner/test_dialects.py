@@ -152,7 +152,7 @@ def test_acknowledgements_and_heartbeats_bring_no_books(dialect, message):
     ],
 )
 def test_a_refusal_is_reported_in_the_words_of_the_venue(dialect, message):
-    with pytest.raises(BadMessage, match="no such market"):
+    with pytest.raises(BadMessage, match=r"is a refusal: .*no such market"):
         dialect.books(message, NOW)
 
 
@@ -206,6 +206,11 @@ def test_a_garbled_byte_is_refused_or_stays_a_book(dialect, message):
 def test_what_is_no_book_is_refused(message):
     with pytest.raises(BadMessage):
         NeutralDialect().books(message, NOW)
+
+
+def test_upbit_message_of_another_type_is_refused():
+    with pytest.raises(BadMessage, match="is no book"):
+        UpbitDialect().books(UPBIT_BOOK.replace(b'"orderbook"', b'"ticker"'), NOW)
 
 
 @pytest.mark.parametrize("dialect", [NeutralDialect(), BinanceDialect(), UpbitDialect()])

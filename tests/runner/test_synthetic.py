@@ -6,6 +6,7 @@ import random
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from ledger.errors import InvalidAmount, InvalidInput, NotFound
@@ -166,6 +167,15 @@ def test_books_of_different_moments_are_no_market():
 def test_a_provider_of_another_venue_is_refused_before_it_is_traded():
     with pytest.raises(InvalidInput, match="'b' hands out books of 'x'"):
         pair(venue("a"), venue("x")).get_latest_snapshot("BTC")
+
+
+def test_a_split_at_one_venue_reaches_the_pair():
+    class Splitting(SyntheticProvider):
+        def get_latest_snapshot(self, symbol):
+            return msgspec.structs.replace(super().get_latest_snapshot(symbol), split="7/1")
+
+    splitting = Splitting(SYMBOLS, 7, start_at=START, venue="b")
+    assert pair(venue("a"), splitting).get_latest_snapshot("BTC").split == "7/1"
 
 
 def test_a_pair_is_of_two_venues_that_each_symbol_names():
