@@ -168,6 +168,16 @@ async def test_no_more_trades_than_the_book_offers_and_the_rest_waits_for_the_ne
     assert len(set(trades)) == len(trades) == 3
 
 
+async def test_only_whole_lots_of_what_a_book_offers_trade(open_exchange):
+    exchange = open_exchange(lot_sizes={"AAPL": Decimal("0.5")})
+    exchange.on_book(book(size="1.25"))
+
+    assert traded(await exchange.place(order())) == [("1", "101")]
+    exchange.on_book(book("98", "100", size="0.4"))
+
+    assert len(await exchange.query("o-1")) == 2
+
+
 async def test_fills_in_parts_come_in_two_or_three_and_sum_to_the_quantity(open_exchange):
     exchange = open_exchange(partial_fill_chance_percent=100, lot_sizes={"LOT": Decimal("0.5")})
     counts = set()
