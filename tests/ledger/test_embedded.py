@@ -73,6 +73,18 @@ os.close(hold)
 os.wait()
 """
 
+KILLED_WITH_A_CHILD = """
+import os, signal, sys
+from pathlib import Path
+from ledger import embedded
+server = embedded.attach(Path(sys.argv[1]))
+if os.fork() == 0:
+    sys.stdin.readline()
+    os._exit(0)
+print(server.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
 SERVING = """
 import sys
 from pathlib import Path
@@ -315,6 +327,7 @@ def test_a_locale_that_is_not_installed_does_not_matter(
     monkeypatch.setenv("LC_ALL", "xx_YY.UTF-8")
     with embedded.attach(home) as server:
         assert value_of(server, b"PING") == ["+PONG"]
+    assert "LOCALE" not in (home / "server.log").read_text()  # some servers end, others complain
 
 
 def test_a_path_that_is_a_file_is_refused_by_name(home: Path) -> None:
@@ -380,6 +393,15 @@ def test_a_forked_child_neither_holds_the_server_nor_stops_it(home: Path) -> Non
         assert line(family) == "True"
         end(family)
     assert servers_in(home) == []
+
+
+def test_a_child_of_a_killed_user_does_not_keep_the_server(home: Path) -> None:
+    with script(KILLED_WITH_A_CHILD, home) as parent:
+        pid = int(line(parent))
+        assert parent.wait(20) == -signal.SIGKILL
+        with embedded.attach(home) as server:
+            assert server.pid == pid
+        assert servers_in(home) == []
 
 
 def test_a_server_whose_directory_was_removed_is_stopped_too(home: Path) -> None:
