@@ -1,0 +1,196 @@
+"""An event-sourced portfolio ledger: exact, replayable, explainable.
+
+Everything a program needs is here; the modules below are not a public interface.
+"""
+
+from __future__ import annotations
+
+from ledger.accounts import (
+    Accounts,
+)
+from ledger.amounts import (
+    Amount,
+    add,
+    amount,
+    exact,
+    multiply,
+    plain,
+    quotient,
+    subtract,
+)
+from ledger.clock import (
+    Clock,
+    utc_now,
+)
+from ledger.commit import (
+    Commit,
+)
+from ledger.connect import (
+    DEFAULT_STORE,
+)
+from ledger.errors import (
+    AppendRefused,
+    CommitMismatch,
+    Fenced,
+    InvalidAmount,
+    InvalidEvent,
+    InvalidInput,
+    InvalidMoment,
+    LedgerDamaged,
+    LedgerError,
+    MissingRate,
+    NotFound,
+    RevisionConflict,
+    RuleViolation,
+    SchemaTooNew,
+    SnapshotDamaged,
+    StoreError,
+    StoreRefused,
+    StoreUnavailable,
+)
+from ledger.event import (
+    Event,
+    Recorded,
+)
+from ledger.events import (
+    EVENT_TYPES,
+    CashDeposited,
+    CashWithdrawn,
+    CostBasisChosen,
+    EventReversed,
+    InstrumentRegistered,
+    OrderAccepted,
+    OrderAmended,
+    OrderCancelled,
+    OrderExpired,
+    OrderFilled,
+    OrderPlaced,
+    OrderRejected,
+    PositionAdjusted,
+    PositionClosed,
+    PositionIncreased,
+    PositionOpened,
+    PositionReduced,
+    PriceMarked,
+    RateMarked,
+    RiskLimitSet,
+    SessionEnded,
+    SessionHalted,
+    SessionStarted,
+    TradeRefused,
+    split_ratio,
+)
+from ledger.evolve import (
+    evolve,
+    fold,
+)
+from ledger.face import (
+    Ledger,
+    SyncLedger,
+    SyncWriter,
+    Writer,
+)
+from ledger.holdings import (
+    Balance,
+    Order,
+    Position,
+    SymbolFigures,
+)
+from ledger.moments import (
+    Moment,
+    parse_moment,
+    parse_range,
+)
+from ledger.orders import (
+    OrderSide,
+    OrderStatus,
+)
+from ledger.state import (
+    PortfolioState,
+)
+from ledger.timeline import (
+    Session,
+)
+from ledger.view import (
+    state_from_accounts,
+)
+
+__all__ = [
+    "DEFAULT_STORE",
+    "EVENT_TYPES",
+    "Accounts",
+    "Amount",
+    "AppendRefused",
+    "Balance",
+    "CashDeposited",
+    "CashWithdrawn",
+    "Clock",
+    "Commit",
+    "CommitMismatch",
+    "CostBasisChosen",
+    "Event",
+    "EventReversed",
+    "Fenced",
+    "InstrumentRegistered",
+    "InvalidAmount",
+    "InvalidEvent",
+    "InvalidInput",
+    "InvalidMoment",
+    "Ledger",
+    "LedgerDamaged",
+    "LedgerError",
+    "MissingRate",
+    "Moment",
+    "NotFound",
+    "Order",
+    "OrderAccepted",
+    "OrderAmended",
+    "OrderCancelled",
+    "OrderExpired",
+    "OrderFilled",
+    "OrderPlaced",
+    "OrderRejected",
+    "OrderSide",
+    "OrderStatus",
+    "PortfolioState",
+    "Position",
+    "PositionAdjusted",
+    "PositionClosed",
+    "PositionIncreased",
+    "PositionOpened",
+    "PositionReduced",
+    "PriceMarked",
+    "RateMarked",
+    "Recorded",
+    "RevisionConflict",
+    "RiskLimitSet",
+    "RuleViolation",
+    "SchemaTooNew",
+    "Session",
+    "SessionEnded",
+    "SessionHalted",
+    "SessionStarted",
+    "SnapshotDamaged",
+    "StoreError",
+    "StoreRefused",
+    "StoreUnavailable",
+    "SymbolFigures",
+    "SyncLedger",
+    "SyncWriter",
+    "TradeRefused",
+    "Writer",
+    "add",
+    "amount",
+    "evolve",
+    "exact",
+    "fold",
+    "multiply",
+    "parse_moment",
+    "parse_range",
+    "plain",
+    "quotient",
+    "split_ratio",
+    "state_from_accounts",
+    "subtract",
+    "utc_now",
+]

@@ -134,8 +134,12 @@ class Account(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class PortfolioAccount(Account, omit_defaults=True, kw_only=True):
-    """What concerns no symbol: the base currency, the session, money in and out, rates."""
+    """What concerns no symbol: the base currency, the session, money in and out, rates.
 
+    ``control_seq`` is the last event that decides which events of other streams are allowed.
+    """
+
+    control_seq: int = 0
     base_currency: str | None = None
     cost_basis: str = "average"
     session: SessionEntry | None = None

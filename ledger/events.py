@@ -54,6 +54,7 @@ __all__ = [
     "SessionHalted",
     "SessionStarted",
     "TradeRefused",
+    "split_ratio",
 ]
 
 

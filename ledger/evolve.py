@@ -11,12 +11,13 @@ from collections.abc import Iterable
 from ledger import evolve_orders, evolve_portfolio, evolve_positions, rules
 from ledger.accounts import Accounts, Quarantine
 from ledger.amounts import exact
+from ledger.entry import Run
 from ledger.errors import RuleViolation
 from ledger.event import Event, Recorded
 from ledger.events import EVENT_TYPES
 from ledger.evolver import EVOLVERS
 
-__all__ = ["check", "evolve", "fold", "step"]
+__all__ = ["check", "evolve", "fold", "fold_runs", "step"]
 
 _ENTERED = (evolve_orders, evolve_portfolio, evolve_positions)
 if missing := set(EVENT_TYPES.values()) - set(EVOLVERS):
@@ -34,11 +35,33 @@ def step(accounts: Accounts, event: Event, seq: int) -> None:
         try:
             EVOLVERS[event.__class__](event, account, accounts, seq)
         except RuleViolation as found:
-            account.quarantine = Quarantine(
-                seq=seq, type=event.type, rule=found.rule, message=found.message
-            )
+            account.quarantine = _quarantine(event, seq, found)
     account.seq = accounts.seq = seq
     account.revision += 1
+
+
+def fold_runs(accounts: Accounts, runs: Iterable[Run]) -> None:
+    """Evolve ``accounts`` in place by runs of events in total order; the fast form of :func:`fold`.
+
+    Does per event what :func:`step` does, with the account looked up once a run.
+    """
+    with exact():
+        for run in runs:
+            account = accounts.account(run.symbol)
+            seq = run.first_seq
+            for event in run.events:
+                if account.quarantine is None:
+                    try:
+                        EVOLVERS[event.__class__](event, account, accounts, seq)
+                    except RuleViolation as found:
+                        account.quarantine = _quarantine(event, seq, found)
+                seq += 1
+            account.seq = accounts.seq = seq - 1
+            account.revision += len(run.events)
+
+
+def _quarantine(event: Event, seq: int, found: RuleViolation) -> Quarantine:
+    return Quarantine(seq=seq, type=event.type, rule=found.rule, message=found.message)
 
 
 def evolve(accounts: Accounts, recorded: Recorded) -> None:

@@ -27,6 +27,7 @@ __all__: list[str] = []
 @evolves(SessionStarted)
 def _(event: SessionStarted, account: PortfolioAccount, _all: Accounts, seq: int) -> None:
     rules.new_session(event, account)
+    account.control_seq = seq
     account.base_currency = event.base_currency
     account.session_count += 1
     account.session = SessionEntry(
@@ -35,19 +36,22 @@ def _(event: SessionStarted, account: PortfolioAccount, _all: Accounts, seq: int
 
 
 @evolves(SessionEnded)
-def _(event: SessionEnded, account: PortfolioAccount, _all: Accounts, _seq: int) -> None:
+def _(event: SessionEnded, account: PortfolioAccount, _all: Accounts, seq: int) -> None:
     rules.session_open(event, event.session, account)
+    account.control_seq = seq
     account.session = None
 
 
 @evolves(SessionHalted)
-def _(event: SessionHalted, account: PortfolioAccount, _all: Accounts, _seq: int) -> None:
+def _(event: SessionHalted, account: PortfolioAccount, _all: Accounts, seq: int) -> None:
     rules.session_open(event, event.session, account)
     account.session = rules.halted(event, account)
+    account.control_seq = seq
 
 
 @evolves(CostBasisChosen)
-def _(event: CostBasisChosen, account: PortfolioAccount, _all: Accounts, _seq: int) -> None:
+def _(event: CostBasisChosen, account: PortfolioAccount, _all: Accounts, seq: int) -> None:
+    account.control_seq = seq
     # Positions keep the method under which they were opened.
     account.cost_basis = event.method
 
@@ -82,8 +86,10 @@ def _(_event: TradeRefused, account: SymbolAccount, _all: Accounts, _seq: int) -
 
 
 @evolves(EventReversed)
-def _(event: EventReversed, account: SymbolAccount, _all: Accounts, _seq: int) -> None:
+def _(event: EventReversed, account: SymbolAccount, accounts: Accounts, seq: int) -> None:
     take_back(account, rules.undo_of(event))
+    if not event.symbol:
+        accounts.portfolio.control_seq = seq
 
 
 @evolves(InstrumentRegistered)

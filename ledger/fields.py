@@ -178,7 +178,7 @@ if TYPE_CHECKING:
         def __set__(self, instance: object, value: OrderSide | str) -> None: ...
 
     class When:
-        """A moment in UTC, or ``None``; accepts an aware datetime (at runtime RFC 3339 text too)."""
+        """A moment in UTC, or ``None``; accepts an aware datetime, or RFC 3339 text."""
 
         @overload
         def __get__(self, instance: None, owner: Any) -> Any: ...
@@ -229,11 +229,16 @@ def _check_of(field: msgspec.inspect.Field) -> Check | None:
     return None
 
 
+def _may_be_none(field: msgspec.inspect.Field) -> bool:
+    kinds = field.type.types if isinstance(field.type, msgspec.inspect.UnionType) else ()
+    return any(isinstance(kind, msgspec.inspect.NoneType) for kind in kinds)
+
+
 def _checks_of(cls: type) -> dict[str, tuple[Check | None, bool]]:
     """Map each field's name to its check and whether ``None`` may stand in it."""
     described = msgspec.inspect.type_info(cls)
     fields = described.fields if isinstance(described, msgspec.inspect.StructType) else ()
-    return {field.name: (_check_of(field), field.default is None) for field in fields}
+    return {field.name: (_check_of(field), _may_be_none(field)) for field in fields}
 
 
 _CHECKS: dict[type, dict[str, tuple[Check | None, bool]]] = {}

@@ -33,7 +33,7 @@ _TOTALS: Final = frozenset(
         "session_count",
     }
 )
-_OWN: Final = frozenset({"seq", "revision", "quarantine"})
+_OWN: Final = frozenset({"seq", "revision", "quarantine", "control_seq"})
 
 
 def contribution(

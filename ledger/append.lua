@@ -1,0 +1,128 @@
+-- One commit: all of it or nothing.
+--
+-- KEYS  1 meta  2 revisions  3 writers  4 feed  5 bucket of the commit id
+--       then one stream per symbol, then one bucket per claimed id
+-- ARGV  1 commit id as the feed shows it   2 its field in the bucket   3 fingerprint
+--       4 writer  5 epoch ('' for none)  6 expected seq ('' for any)
+--       7 expected control seq ('' for any)  8 offset of the last control event (0 for none)
+--       9 latest occurred_at in ms  10 '1' where a session starts  11 checksum of the feed entry
+--       12 number of streams  13 number of claims
+--       then per stream: symbol, expected revision, event count, offset of its last event,
+--                        distances, checksum, payload
+--       then per claim: its field
+--
+-- A script does not roll back, so everything that can refuse comes before the first write.
+
+local P = 4294967291 -- the largest prime below 2^32; see ledger/entry.py
+
+local function refuse_type(key, wanted)
+  local found = redis.call('TYPE', key)['ok']
+  if found ~= 'none' and found ~= wanted then
+    return {'wrongtype', key, found, wanted}
+  end
+end
+
+local streams, claims = tonumber(ARGV[12]), tonumber(ARGV[13])
+local problem = refuse_type(KEYS[1], 'hash') or refuse_type(KEYS[2], 'hash')
+  or refuse_type(KEYS[3], 'hash') or refuse_type(KEYS[4], 'stream') or refuse_type(KEYS[5], 'hash')
+for i = 6, 5 + streams do
+  problem = problem or refuse_type(KEYS[i], 'stream')
+end
+for i = 6 + streams, 5 + streams + claims do
+  problem = problem or refuse_type(KEYS[i], 'hash')
+end
+if problem then return problem end
+
+-- Exactly once: a commit that is there is answered with its first outcome, whoever asks.
+local done = redis.call('HGET', KEYS[5], ARGV[2])
+if done then
+  local found = redis.call('XRANGE', KEYS[4], done, done)
+  if not found[1] then return {'recorded', done} end
+  local fields = {}
+  for i = 1, #found[1][2], 2 do fields[found[1][2][i]] = found[1][2][i + 1] end
+  return {'again', found[1][1], fields['t'], fields['s'], fields['f']}
+end
+
+if ARGV[5] ~= '' then
+  local epoch = redis.call('HGET', KEYS[3], ARGV[4]) or '0'
+  if epoch ~= ARGV[5] then return {'fenced', epoch} end
+end
+
+local meta = redis.call('HMGET', KEYS[1], 'seq', 'recorded_at', 'control', 'occurred')
+local seq = tonumber(meta[1] or '0')
+local control = meta[3] or '0'
+if ARGV[6] ~= '' and tonumber(ARGV[6]) ~= seq then return {'conflict', seq} end
+if ARGV[7] ~= '' and ARGV[7] ~= control then return {'stale', ''} end
+
+local revisions = {}
+for i = 1, streams do
+  local at = 13 + (i - 1) * 7
+  local symbol, expected = ARGV[at + 1], ARGV[at + 2]
+  local revision = redis.call('HGET', KEYS[2], symbol) or '0'
+  if expected ~= '' and expected ~= revision then return {'stale', symbol} end
+  revisions[i] = tonumber(revision)
+  local last = string.format('%.0f', seq + tonumber(ARGV[at + 4]))
+  if redis.call('XRANGE', KEYS[5 + i], last, '+', 'COUNT', 1)[1] then
+    return {'ahead', symbol, string.format('%.0f', seq)}
+  end
+end
+
+for i = 1, claims do
+  local field = ARGV[13 + streams * 7 + i]
+  local taken = redis.call('HGET', KEYS[5 + streams + i], field)
+  if taken then return {'claimed', field, taken} end
+end
+
+-- The store's clock never runs backwards within a portfolio.
+local now = redis.call('TIME')
+local time = tonumber(now[1]) * 1000000 + tonumber(now[2])
+time = math.max(time, tonumber(meta[2] or '0'))
+local occurred = tonumber(ARGV[9])
+if ARGV[10] ~= '1' and meta[4] then occurred = math.max(occurred, tonumber(meta[4])) end
+
+local text = function(number) return string.format('%.0f', number) end
+local time_text, occurred_text = text(time), text(occurred)
+local feed_seal = tonumber(ARGV[11]) + occurred % P
+local events, summary, written = 0, {}, {}
+for i = 1, streams do
+  local at = 13 + (i - 1) * 7
+  local count = tonumber(ARGV[at + 3])
+  local last, revision = seq + tonumber(ARGV[at + 4]), revisions[i] + count
+  local seal = (tonumber(ARGV[at + 6]) + last % P * 3 + revision % P * 5 + time % P * 7) % P
+  local id = text(last) .. '-' .. text(revision)
+  local fields = {'c', ARGV[1], 'w', ARGV[4], 't', time_text, 'n', ARGV[at + 3], 'h', text(seal)}
+  if ARGV[at + 5] ~= '' then
+    fields[11], fields[12] = 'd', ARGV[at + 5]
+  end
+  fields[#fields + 1] = 'e'
+  fields[#fields + 1] = ARGV[at + 7]
+  local added = redis.pcall('XADD', KEYS[5 + i], id, unpack(fields))
+  if type(added) == 'table' and added['err'] then
+    -- Only a stream whose last id was moved by hand can refuse here. Take back what stands.
+    for _, entry in ipairs(written) do redis.call('XDEL', entry[1], entry[2]) end
+    return {'ahead', ARGV[at + 1], text(seq)}
+  end
+  written[i] = {KEYS[5 + i], id}
+  events = events + count
+  summary[i] = ARGV[at + 1] .. ' ' .. ARGV[at + 3] .. ' ' .. text(revision)
+  feed_seal = (feed_seal + revision % P * i) % P
+  revisions[i] = text(revision)
+end
+
+local last = seq + events
+feed_seal = (feed_seal + last % P * 3 + events * 5 + time % P * 7) % P
+local lines = table.concat(summary, '\n')
+local feed_id = text(last) .. '-' .. text(events)
+redis.call('XADD', KEYS[4], feed_id, 'c', ARGV[1], 'w', ARGV[4], 't', time_text,
+  'o', occurred_text, 'f', ARGV[3], 'h', text(feed_seal), 's', lines)
+for i = 1, streams do
+  redis.call('HSET', KEYS[2], ARGV[13 + (i - 1) * 7 + 1], revisions[i])
+end
+redis.call('HSET', KEYS[1], 'seq', text(last), 'recorded_at', time_text, 'occurred', occurred_text,
+  'layout', '1')
+if ARGV[8] ~= '0' then redis.call('HSET', KEYS[1], 'control', text(seq + tonumber(ARGV[8]))) end
+redis.call('HSET', KEYS[5], ARGV[2], text(last))
+for i = 1, claims do
+  redis.call('HSET', KEYS[5 + streams + i], ARGV[13 + streams * 7 + i], text(last))
+end
+return {'ok', feed_id, time_text, lines}

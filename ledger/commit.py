@@ -1,0 +1,268 @@
+"""One commit on its way: from the events a writer gives to the script's answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from ledger.codec import encode_events, fingerprint
+from ledger.entry import entry_checksum, feed_checksum
+from ledger.errors import (
+    AppendRefused,
+    CommitMismatch,
+    Fenced,
+    InvalidEvent,
+    InvalidInput,
+    LedgerDamaged,
+    LedgerError,
+)
+from ledger.event import Event, PortfolioEvent, SymbolEvent
+from ledger.events import (
+    CostBasisChosen,
+    EventReversed,
+    OrderPlaced,
+    PositionOpened,
+    SessionEnded,
+    SessionHalted,
+    SessionStarted,
+)
+from ledger.keys import Keys
+from ledger.reading import MAX_COMMIT_EVENTS
+from ledger.store import APPEND, Command, Reply
+
+__all__ = ["Commit", "Draft", "Expected", "at_time", "moment_from_us"]
+
+Expected = int | Mapping[str, int] | None
+"""What an append demands: the portfolio's last sequence number, or revisions by symbol."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_CONTROL: Final = (SessionStarted, SessionEnded, SessionHalted, CostBasisChosen, EventReversed)
+
+
+def moment_from_us(microseconds: int) -> datetime:
+    """Return the moment this many microseconds after 1970 began, in UTC."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def _ms_from_moment(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+class Commit(msgspec.Struct, frozen=True, kw_only=True):
+    """What the store assigned to a commit.
+
+    Attributes:
+        id: The commit's id.
+        seq: The sequence number of its last event.
+        first_seq: The sequence number of its first event.
+        recorded_at: When the store took it, in UTC.
+        revisions: How far the stream of each symbol came with it; ``""`` is the portfolio's own.
+        is_repeat: Whether it had been recorded before, and this is the first outcome again.
+    """
+
+    id: str
+    seq: int
+    first_seq: int
+    recorded_at: datetime
+    revisions: dict[str, int]
+    is_repeat: bool = False
+
+
+def at_time(events: Sequence[Event], now: datetime) -> list[Event]:
+    """Return the events with ``occurred_at`` filled in where it was left out."""
+    return [
+        event if event.occurred_at is not None else msgspec.structs.replace(event, occurred_at=now)
+        for event in events
+    ]
+
+
+def _claims(events: Sequence[Event]) -> list[str]:
+    """The ids that these events use, which nobody in the portfolio may have used before."""
+    found = []
+    for event in events:
+        if isinstance(event, OrderPlaced):
+            found.append(f"o:{event.order_id}")
+        elif isinstance(event, PositionOpened):
+            found.append(f"p:{event.position_id}")
+        elif isinstance(event, SessionStarted):
+            found.append(f"s:{event.session}")
+    return found
+
+
+def _checked(events: Sequence[Event]) -> list[Event]:
+    """Refuse what is no commit, whatever the state."""
+    if not events:
+        raise InvalidInput("a commit needs at least one event")
+    if len(events) > MAX_COMMIT_EVENTS:
+        raise InvalidInput(
+            f"a commit of {len(events):,} events is above {MAX_COMMIT_EVENTS:,}",
+            hint="append them as several commits",
+        )
+    for event in events:
+        if isinstance(event, SymbolEvent) and not event.symbol:
+            raise InvalidEvent(f"{event.type}: symbol is missing")
+        if isinstance(event, PortfolioEvent) and event.symbol:
+            raise InvalidEvent(
+                f"{event.type}: symbol: {event.symbol!r} stands on an event of the whole portfolio",
+                hint="leave the symbol out",
+            )
+        if isinstance(event, EventReversed) and len(events) > 1:
+            raise InvalidEvent("EventReversed: it stands alone in its commit")
+    return list(events)
+
+
+class Draft:
+    """A commit that is being appended.
+
+    Attributes:
+        events: With ``occurred_at`` filled in.
+        field: The name under which its bucket knows the commit.
+        outcome: What became of it: a :class:`Commit` or the error; ``None`` while under way.
+    """
+
+    def __init__(
+        self,
+        events: Sequence[Event],
+        *,
+        commit_id: str,
+        bucket: str,
+        field: str,
+        expected: Expected,
+        now: datetime,
+        is_chosen: bool,
+    ) -> None:
+        given = _checked(events)
+        self.id = commit_id
+        self.bucket = bucket
+        self.field = field
+        self.expected = expected
+        self.is_chosen = is_chosen
+        self.events = at_time(given, now)
+        # What was given counts as the content: the same lines sent again later are the same commit.
+        self.fingerprint = fingerprint(given)
+        self.outcome: Commit | LedgerError | None = None
+
+    @property
+    def streams(self) -> list[str]:
+        """The streams it touches, in the order of their first event."""
+        return list(dict.fromkeys(event.symbol for event in self.events))
+
+    def result(self) -> Commit:
+        """Return the commit, or raise what became of it."""
+        if isinstance(self.outcome, Commit):
+            return self.outcome
+        if self.outcome is None:
+            raise AppendRefused(f"commit {self.id}: no outcome is known; send it again")
+        raise self.outcome
+
+    def command(
+        self,
+        keys: Keys,
+        *,
+        writer: str,
+        epoch: int | None,
+        revisions: Mapping[str, int],
+        control: int | None,
+    ) -> Command:
+        """Build the call of the append script."""
+        streams = self.streams
+        offsets: dict[str, list[int]] = {name: [] for name in streams}
+        for offset, event in enumerate(self.events, start=1):
+            offsets[event.symbol].append(offset)
+        parts: list[str | bytes | int] = []
+        for name in streams:
+            parts += self._stream_arguments(name, offsets[name], writer, revisions)
+        claims = _claims(self.events)
+        counts = [(name, len(offsets[name])) for name in streams]
+        crc = feed_checksum(self.id, writer, self.fingerprint, counts)
+        return (
+            APPEND,
+            5 + len(streams) + len(claims),
+            *(keys.meta, keys.revisions, keys.writers, keys.feed, self.bucket),
+            *map(keys.stream, streams),
+            *map(keys.bucket, claims),
+            *(self.id, self.field, self.fingerprint, writer),
+            "" if epoch is None else epoch,
+            self.expected if isinstance(self.expected, int) else "",
+            "" if control is None else control,
+            *self._clock_arguments(),
+            *(crc, len(streams), len(claims)),
+            *parts,
+            *claims,
+        )
+
+    def _clock_arguments(self) -> tuple[int, int, str]:
+        """The offset of the last control event, the latest occurrence, whether a session starts."""
+        control = max(
+            (
+                offset
+                for offset, event in enumerate(self.events, start=1)
+                if isinstance(event, _CONTROL) and not event.symbol
+            ),
+            default=0,
+        )
+        latest = max(_ms_from_moment(event.occurred_at or _EPOCH) for event in self.events)
+        starts = any(isinstance(event, SessionStarted) for event in self.events)
+        return control, latest, "1" if starts else ""
+
+    def _stream_arguments(
+        self, name: str, offsets: list[int], writer: str, revisions: Mapping[str, int]
+    ) -> list[str | bytes | int]:
+        payload = encode_events([self.events[offset - 1] for offset in offsets])
+        last = offsets[-1]
+        is_dense = last - offsets[0] + 1 == len(offsets)
+        distances = "" if is_dense else ",".join(str(last - offset) for offset in offsets)
+        crc = entry_checksum(name, self.id, writer, distances, payload)
+        return [name, revisions.get(name, ""), len(offsets), last, distances, crc, payload]
+
+    def settle(self, reply: Reply) -> str:
+        """Take the script's answer: returns its word, and sets the outcome where it is final.
+
+        ``stale`` and ``conflict`` are left to the writer: it must look at what is there.
+        """
+        word: str = reply[0].decode()
+        if word in ("ok", "again"):
+            self._settle_recorded(word, reply)
+        elif word == "fenced":
+            self.outcome = Fenced(
+                f"run {reply[1].decode()} of this writer has taken over",
+                hint="stop this run, or start it anew to take over in turn",
+            )
+        elif word == "recorded":
+            self.outcome = LedgerDamaged(
+                f"commit {self.id} is recorded as #{reply[1].decode()}, but the feed lacks it",
+                seq=int(reply[1]),
+            )
+        elif word == "wrongtype":
+            key, found, wanted = (part.decode() for part in reply[1:])
+            self.outcome = LedgerDamaged(f"key {key} holds a {found} where a {wanted} belongs")
+        elif word == "ahead":
+            name = reply[1].decode()
+            stream = f"the stream of {name}" if name else "the portfolio's own stream"
+            self.outcome = LedgerDamaged(
+                f"the log is damaged: {stream} holds more than the {reply[2].decode()} events "
+                "that were recorded",
+                seq=int(reply[2]) + 1,
+            )
+        return word
+
+    def _settle_recorded(self, word: str, reply: Sequence[Any]) -> None:
+        last, count = map(int, reply[1].split(b"-"))
+        touched = [line.rsplit(b" ", 2) for line in reply[3].split(b"\n")]
+        if word == "again" and reply[4].decode() != self.fingerprint:
+            self.outcome = CommitMismatch(
+                f"commit {self.id} is recorded as #{last} with other content",
+                hint="give every commit an id of its own",
+            )
+            return
+        self.outcome = Commit(
+            id=self.id,
+            seq=last,
+            first_seq=last - count + 1,
+            recorded_at=moment_from_us(int(reply[2])),
+            revisions={name.decode(): int(revision) for name, _, revision in touched},
+            is_repeat=word == "again",
+        )

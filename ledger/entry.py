@@ -1,0 +1,217 @@
+"""The entries of the streams: what is written, how it is sealed, and how damage is told.
+
+A symbol's stream has one entry per commit that touched the symbol, with the id
+``<seq>-<revision>`` of its last event and the fields
+
+====  =====================================================================================
+``c``  the commit's id
+``w``  its writer
+``t``  when the store recorded it, in microseconds since 1970
+``n``  how many events it holds
+``h``  the seal
+``d``  only where the events' sequence numbers have gaps (events of other symbols stand between
+       them in the same commit): how far each is before the last, separated by commas
+``e``  the events as a JSON array
+====  =====================================================================================
+
+The seal is a checksum. The writer takes the CRC-32 of everything it knows: symbol, commit, writer,
+distances, events. The store adds what it alone assigns, ``crc + 3 seq + 5 revision + 7 time``
+modulo the largest prime below 2**32, in arithmetic that every server's Lua does exactly. A change
+of any one of these parts by less than 2**32 always shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+from zlib import crc32
+
+from ledger.codec import decode_events
+from ledger.errors import LedgerDamaged
+from ledger.event import Event
+
+__all__ = [
+    "Entry",
+    "FeedEntry",
+    "Run",
+    "entry_checksum",
+    "entry_from_reply",
+    "feed_checksum",
+    "feed_entry_from_reply",
+    "runs_from_entry",
+]
+
+_PRIME: Final = 4294967291
+
+
+class Run(NamedTuple):
+    """Events of one symbol with consecutive sequence numbers, from one commit.
+
+    Runs sort by ``first_seq``, which is the total order.
+    """
+
+    first_seq: int
+    first_revision: int
+    symbol: str
+    events: list[Event]
+    recorded_us: int
+    commit: str
+    writer: str
+
+
+class Entry(NamedTuple):
+    """An entry of a symbol's stream whose seal was found right; its events are still bytes."""
+
+    symbol: str
+    last_seq: int
+    last_revision: int
+    event_count: int
+    recorded_us: int
+    commit: str
+    writer: str
+    distances: str
+    payload: bytes
+
+    @property
+    def first_seq(self) -> int:
+        """The sequence number of the first event."""
+        if self.distances:
+            return self.last_seq - int(self.distances.partition(",")[0])
+        return self.last_seq - self.event_count + 1
+
+    @property
+    def first_revision(self) -> int:
+        """The revision of the first event."""
+        return self.last_revision - self.event_count + 1
+
+
+class FeedEntry(NamedTuple):
+    """An entry of the feed: one commit, and how far each symbol came with it."""
+
+    last_seq: int
+    event_count: int
+    recorded_us: int
+    occurred_ms: int
+    commit: str
+    writer: str
+    fingerprint: str
+    touched: dict[str, tuple[int, int]]
+
+    @property
+    def first_seq(self) -> int:
+        """The sequence number of the commit's first event."""
+        return self.last_seq - self.event_count + 1
+
+
+def entry_checksum(symbol: str, commit: str, writer: str, distances: str, payload: bytes) -> int:
+    """Return the part of an entry's seal that its writer computes."""
+    return crc32(payload, crc32(f"{symbol}\n{commit}\n{writer}\n{distances}\n".encode()))
+
+
+def feed_checksum(
+    commit: str, writer: str, fingerprint: str, counts: Sequence[tuple[str, int]]
+) -> int:
+    """Return the part of a feed entry's seal that its writer computes."""
+    lines = "\n".join(f"{symbol} {count}" for symbol, count in counts)
+    return crc32(f"{commit}\n{writer}\n{fingerprint}\n{lines}".encode())
+
+
+def _damaged(where: str, seq: int | None, problem: str) -> LedgerDamaged:
+    number = f" at #{seq}" if seq is not None else ""
+    return LedgerDamaged(f"the log is damaged{number}: an entry of {where} {problem}", seq=seq)
+
+
+def _stream_name(symbol: str) -> str:
+    return f"the stream of {symbol}" if symbol else "the portfolio's own stream"
+
+
+def entry_from_reply(symbol: str, reply: Sequence[Any]) -> Entry:
+    """Read and check one entry as ``XRANGE`` returns it.
+
+    Raises:
+        LedgerDamaged: Its fields or its seal are not what was written.
+    """
+    entry_id, fields = reply
+    last_seq, revision = _numbers(entry_id)
+    try:
+        if len(fields) == 12:
+            _, commit, _, writer, _, time, _, count, _, seal, _, payload = fields
+            distances = ""
+        else:
+            _, commit, _, writer, _, time, _, count, _, seal, _, spread, _, payload = fields
+            distances = spread.decode()
+        entry = Entry(
+            symbol,
+            last_seq,
+            revision,
+            int(count),
+            int(time),
+            commit.decode(),
+            writer.decode(),
+            distances,
+            payload,
+        )
+        crc = entry_checksum(symbol, entry.commit, entry.writer, distances, payload)
+        intact = (crc + 3 * last_seq + 5 * revision + 7 * entry.recorded_us) % _PRIME == int(seal)
+    except ValueError:
+        intact = False
+    names = b",".join(fields[::2])
+    if not intact or names not in (b"c,w,t,n,h,e", b"c,w,t,n,h,d,e"):
+        raise _damaged(_stream_name(symbol), last_seq, "is not what was written")
+    return entry
+
+
+def _numbers(entry_id: bytes) -> tuple[int, int]:
+    first, _, second = entry_id.partition(b"-")
+    return int(first), int(second)
+
+
+def runs_from_entry(entry: Entry) -> list[Run]:
+    """Decode the events of an entry into runs of consecutive sequence numbers.
+
+    Raises:
+        LedgerDamaged: The entry does not hold as many events as it says.
+        InvalidEvent, SchemaTooNew: An event cannot be decoded.
+    """
+    events = decode_events(entry.payload)
+    if len(events) != entry.event_count or any(event.symbol != entry.symbol for event in events):
+        problem = f"does not hold {entry.event_count} events of its own"
+        raise _damaged(_stream_name(entry.symbol), entry.last_seq, problem)
+    rest = (entry.symbol, events, entry.recorded_us, entry.commit, entry.writer)
+    if not entry.distances:
+        return [Run(entry.last_seq - entry.event_count + 1, entry.first_revision, *rest)]
+    seqs = [entry.last_seq - int(distance) for distance in entry.distances.split(",")]
+    return [
+        Run(seq, entry.first_revision + index, entry.symbol, [event], *rest[2:])
+        for index, (seq, event) in enumerate(zip(seqs, events, strict=True))
+    ]
+
+
+def feed_entry_from_reply(reply: Sequence[Any]) -> FeedEntry:
+    """Read and check one entry of the feed.
+
+    Raises:
+        LedgerDamaged: Its fields or its seal are not what was written.
+    """
+    entry_id, fields = reply
+    last_seq, count = _numbers(entry_id)
+    try:
+        _, commit, _, writer, _, time, _, occurred, _, fingerprint, _, seal, _, lines = (
+            field.decode() for field in fields
+        )
+        touched = {}
+        for line in lines.split("\n"):
+            symbol, events, revision = line.rsplit(" ", 2)
+            touched[symbol] = int(events), int(revision)
+        counts = [(symbol, events) for symbol, (events, _) in touched.items()]
+        expected = feed_checksum(commit, writer, fingerprint, counts) + int(occurred)
+        expected += sum(rev * i for i, (_, rev) in enumerate(touched.values(), start=1))
+        expected += 3 * last_seq + 5 * count + 7 * int(time)
+        intact = expected % _PRIME == int(seal) and sum(n for n, _ in touched.values()) == count
+    except ValueError:
+        intact = False
+    if not intact or b",".join(fields[::2]) != b"c,w,t,o,f,h,s":
+        raise _damaged("the feed", last_seq, "is not what was written")
+    return FeedEntry(
+        last_seq, count, int(time), int(occurred), commit, writer, fingerprint, touched
+    )

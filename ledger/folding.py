@@ -1,0 +1,123 @@
+"""The state of the log at a sequence number: a snapshot, and a fold of what came after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ledger.accounts import Accounts
+from ledger.entry import Run
+from ledger.errors import NotFound
+from ledger.evolve import fold_runs
+from ledger.keys import Keys
+from ledger.reading import Head, PageReader, head
+from ledger.snapshot import latest_snapshot, save
+from ledger.store import Steps
+
+__all__ = ["accounts_at", "catch_up", "read_runs", "within"]
+
+
+def within(until: int | None, last: Head) -> int:
+    """Return the sequence number meant by ``until``; ``None`` is the head.
+
+    Raises:
+        NotFound: It is beyond the last event, or below 0.
+    """
+    if until is None:
+        return last.seq
+    if not 0 <= until <= last.seq:
+        raise NotFound(
+            f"there is no event #{until}; the last one is #{last.seq}",
+            hint=f"name a sequence number from #0 to #{last.seq}",
+        )
+    return until
+
+
+def accounts_at(
+    keys: Keys,
+    until: int | None = None,
+    *,
+    symbols: Iterable[str] | None = None,
+    use_snapshots: bool = True,
+    snapshot_every: int = 0,
+) -> Steps[Accounts]:
+    """Return the accounts after the event ``until``; ``None`` is the last one.
+
+    Args:
+        keys: The portfolio's keys.
+        until: A sequence number; 0 is the empty portfolio.
+        symbols: Only these symbols' accounts (and the portfolio's); by default all.
+        use_snapshots: Whether to begin at the latest snapshot; otherwise from nothing.
+        snapshot_every: Save a snapshot each time at least this many events were folded.
+
+    Raises:
+        LedgerDamaged: Something that had to be read is not what was written.
+        NotFound: ``until`` is beyond the last event.
+    """
+    last = yield from head(keys)
+    end = within(until, last)
+    found = (yield from latest_snapshot(keys, end)) if use_snapshots else None
+    accounts = Accounts() if found is None else found
+    is_whole = symbols is None
+    wanted = last.symbols if symbols is None else sorted(set(symbols))
+    if not is_whole:
+        kept = accounts.symbols
+        accounts.symbols = {name: kept[name] for name in wanted if name in kept}
+    reader = PageReader(
+        keys,
+        ["", *wanted],
+        after=accounts.seq,
+        until=end,
+        is_whole=is_whole,
+        revisions=_revisions(accounts, wanted),
+        final=last.revisions if end == last.seq else None,
+    )
+    saved = accounts.seq
+    while not reader.is_done:
+        replies = yield reader.request()
+        fold_runs(accounts, reader.accept(replies))
+        if snapshot_every and accounts.seq - saved >= snapshot_every:
+            saved = accounts.seq
+            yield from save(keys, accounts)
+    accounts.seq = end
+    return accounts
+
+
+def _revisions(accounts: Accounts, symbols: Iterable[str]) -> dict[str, int]:
+    """How far each stream is folded."""
+    known = accounts.symbols
+    found = {name: known[name].revision if name in known else 0 for name in symbols}
+    return found | {"": accounts.portfolio.revision}
+
+
+def catch_up(keys: Keys, accounts: Accounts, name: str) -> Steps[None]:
+    """Fold what has been appended to one stream since its account was folded."""
+    last = yield from head(keys)
+    account = accounts.account(name)
+    reader = PageReader(
+        keys,
+        [name],
+        after=account.seq,
+        until=last.seq,
+        is_whole=False,
+        revisions={name: account.revision},
+        final={name: last.revisions.get(name, 0)},
+    )
+    while not reader.is_done:
+        replies = yield reader.request()
+        fold_runs(accounts, reader.accept(replies))
+
+
+def read_runs(
+    keys: Keys, *, after: int, until: int, symbols: Iterable[str] | None = None
+) -> Steps[list[Run]]:
+    """Return all runs with ``after < seq <= until``; for short stretches."""
+    last = yield from head(keys)
+    names = ["", *last.symbols] if symbols is None else list(symbols)
+    reader = PageReader(
+        keys, names, after=after, until=min(until, last.seq), is_whole=symbols is None
+    )
+    runs: list[Run] = []
+    while not reader.is_done:
+        replies = yield reader.request()
+        runs += reader.accept(replies)
+    return runs

@@ -1,0 +1,78 @@
+"""The names of a portfolio's keys; all carry one hash tag, so a cluster keeps them together."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Final
+
+from ledger.errors import InvalidInput
+
+__all__ = ["Keys"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_PREFIX: Final = "pledger:"
+
+
+class Keys:
+    """The keys of one portfolio.
+
+    =============  ======  =====================================================================
+    key            type    holds
+    =============  ======  =====================================================================
+    ``meta``       hash    ``seq``, ``recorded_at``, ``control``, ``occurred``, ``layout``
+    ``revisions``  hash    symbol -> revision of its last event
+    ``writers``    hash    writer -> epoch of its newest run
+    ``feed``       stream  one small entry per commit: id ``<last seq>-<number of events>``
+    ``events``     stream  the events of the portfolio itself; ``events:<symbol>`` of a symbol
+    ``ids:…``      hash    buckets of commit ids, order ids, position ids -> sequence number
+    ``snapshots``  zset    the sequence numbers of the snapshots, ``snapshot:<seq>`` each one
+    =============  ======  =====================================================================
+
+    Raises:
+        InvalidInput: The portfolio's name is not 1 to 64 letters, digits, dots, dashes.
+    """
+
+    def __init__(self, portfolio: str) -> None:
+        if not _NAME.fullmatch(portfolio):
+            raise InvalidInput(
+                f"portfolio: {portfolio!r:.80} is not a name",
+                hint="1 to 64 letters, digits, dots, dashes or underscores, such as main",
+            )
+        self.portfolio = portfolio
+        self.base = f"{_PREFIX}{{{portfolio}}}:"
+        self.meta = self.base + "meta"
+        self.revisions = self.base + "revisions"
+        self.writers = self.base + "writers"
+        self.feed = self.base + "feed"
+        self.snapshots = self.base + "snapshots"
+
+    def stream(self, symbol: str) -> str:
+        """The stream of a symbol, or with an empty symbol that of the portfolio itself."""
+        return f"{self.base}events:{symbol}" if symbol else self.base + "events"
+
+    def snapshot(self, seq: int) -> str:
+        """The snapshot at a sequence number."""
+        return f"{self.base}snapshot:{seq}"
+
+    def bucket(self, field: str) -> str:
+        """The hash that an id of the whole portfolio is kept in.
+
+        65,536 buckets keep the hashes small enough for the server's packed form: an id costs about
+        its own length and a few bytes, for good.
+        """
+        return f"{self.base}ids:{hashlib.sha1(field.encode()).hexdigest()[:4]}"  # noqa: S324
+
+    def numbered(self, writer: str, epoch: int, number: int) -> tuple[str, str]:
+        """The bucket and field of a writer's own numbered commit: 128 of them share a hash."""
+        return f"{self.base}ids:{writer}:{epoch}:{number // 128}", str(number % 128)
+
+    @staticmethod
+    def pattern() -> str:
+        """What the ``meta`` keys of all portfolios match."""
+        return f"{_PREFIX}{{*}}:meta"
+
+    @staticmethod
+    def portfolio_of(meta_key: str) -> str:
+        """The portfolio whose ``meta`` key this is."""
+        return meta_key[len(_PREFIX) + 1 : -len("}:meta")]

@@ -1,0 +1,149 @@
+"""From the accounts of the fold to the state that users see."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ledger.accounts import Accounts, OrderEntry, PositionEntry, SymbolAccount
+from ledger.amounts import ONE, ZERO, exact, quotient
+from ledger.holdings import Balance, Order, Position, SymbolFigures
+from ledger.state import PortfolioState
+
+__all__ = ["state_from_accounts"]
+
+
+def state_from_accounts(
+    accounts: Accounts,
+    *,
+    recorded_at: datetime | None = None,
+    occurred_at: datetime | None = None,
+    with_digest: bool = True,
+) -> PortfolioState:
+    """Return the state that ``accounts`` stand for; it shares nothing with them.
+
+    Args:
+        accounts: Folded to their ``seq``.
+        recorded_at, occurred_at: The two times of the event ``accounts.seq``.
+        with_digest: Whether to compute the digest, which costs more than the rest.
+    """
+    state = PortfolioState()
+    state._total = state._available = None  # the figures come from the balances
+    state.seq = accounts.seq
+    state.recorded_at, state.occurred_at = recorded_at, occurred_at
+    state.digest = accounts.digest() if with_digest else ""
+    portfolio = accounts.portfolio
+    state.base_currency = portfolio.base_currency
+    state.rates = dict(portfolio.rates)
+    state.limits = dict(portfolio.limits)
+    if portfolio.session is not None:
+        state.session = portfolio.session.session
+        state.is_halted = portfolio.session.halted
+    state.balances = _balances(accounts)
+    for symbol, account in accounts.symbols.items():
+        if not account.revision:
+            continue
+        state.symbols[symbol] = _figures(account)
+        state.per_symbol_positions[symbol] = {
+            key: _position(account, entry) for key, entry in account.positions.items()
+        }
+        state.per_symbol_orders[symbol] = {
+            key: _order(account, key, entry) for key, entry in account.orders.items()
+        }
+    found = {"": portfolio.quarantine} | {
+        symbol: account.quarantine for symbol, account in accounts.symbols.items()
+    }
+    state.quarantined = {
+        name: f"#{reason.seq}: {reason.message}" for name, reason in found.items() if reason
+    }
+    return state
+
+
+def _balances(accounts: Accounts) -> dict[str, Balance]:
+    """Sum every currency over the portfolio and its symbols."""
+    balances: dict[str, Balance] = {}
+
+    def balance(currency: str) -> Balance:
+        return balances.setdefault(currency, Balance())
+
+    with exact():
+        for currency, value in accounts.portfolio.deposited.items():
+            balance(currency).deposited += value
+        for currency, value in accounts.portfolio.withdrawn.items():
+            balance(currency).withdrawn += value
+        for account in accounts.symbols.values():
+            for currency, value in account.fees.items():
+                balance(currency).fees += value
+            if account.currency is not None:
+                _add_symbol(balance(account.currency), account)
+    return dict(sorted(balances.items()))
+
+
+def _add_symbol(balance: Balance, account: SymbolAccount) -> None:
+    """Add a symbol's totals to the balance of its currency; inside ``exact()``."""
+    balance.realized_pnl += account.realized_pnl
+    balance.unrealized_pnl += account.unrealized_pnl
+    balance.funding += account.funding
+    balance.tied_up += account.tied_up
+    balance.reserved += account.reserved
+    balance.market_value += sum((entry.value for entry in account.positions.values()), ZERO)
+
+
+def _figures(account: SymbolAccount) -> SymbolFigures:
+    with exact():
+        return SymbolFigures(
+            currency=account.currency,
+            mark=account.mark,
+            realized_pnl=account.realized_pnl,
+            unrealized_pnl=account.unrealized_pnl,
+            fees=dict(account.fees),
+            funding=account.funding,
+            tied_up=account.tied_up,
+            reserved=account.reserved,
+            opened_count=account.opened_count,
+            closed_count=account.closed_count,
+            refused_count=account.refused_count,
+            limits=dict(account.limits),
+            revision=account.revision,
+        )
+
+
+def _position(account: SymbolAccount, entry: PositionEntry) -> Position:
+    with exact():
+        size = entry.quantity * (account.multiplier or ONE)
+        unrealized = entry.unrealized_pnl
+    mark = account.mark
+    return Position(
+        account.symbol,
+        entry.quantity,
+        quotient(entry.cost, size),
+        quotient(entry.value, size) if mark is None else mark,
+        entry.side,
+        symbol_context=entry.symbol_context,
+        timestamp=entry.opened_at,
+        multiplier=account.multiplier or ONE,
+        entry_cost=entry.cost,
+        unrealized_pnl=unrealized,
+        realized_pnl=entry.realized_pnl,
+        funding=entry.funding,
+    )
+
+
+def _order(account: SymbolAccount, order_id: str, entry: OrderEntry) -> Order:
+    with exact():
+        filled_size = entry.filled * (account.multiplier or ONE)
+        left = entry.quantity - entry.filled if entry.status.is_working else ZERO
+        reserved = account.money(left, entry.reserve_price)
+    return Order(
+        order_id,
+        entry.venue,
+        account.symbol,
+        entry.side,
+        entry.quantity,
+        entry.price,
+        entry.status,
+        entry.filled,
+        average_price=quotient(entry.filled_value, filled_size) if filled_size else None,
+        reserved=reserved,
+        position_id=entry.position_id,
+        timestamp=entry.placed_at,
+    )

@@ -1,0 +1,371 @@
+"""Appending: checks every commit against the state of its streams, and settles races.
+
+A writer keeps the accounts of the streams it touches, folded from what the store has confirmed. A
+commit is tried on forks of them, sent with the revisions it was tried on, and folded in when the
+store has taken it. If others appended first, the writer catches up, tries again on what is there
+now, and sends again under the same id; runners of different symbols never meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from ledger.accounts import Accounts, PortfolioAccount, SymbolAccount
+from ledger.amounts import exact
+from ledger.commit import Commit, Draft, Expected, moment_from_us
+from ledger.entry import Run
+from ledger.errors import AppendRefused, RevisionConflict, RuleViolation
+from ledger.event import Event, Recorded
+from ledger.events import EventReversed
+from ledger.evolve import check, step
+from ledger.folding import accounts_at, catch_up, read_runs
+from ledger.keys import Keys
+from ledger.reading import commit_at
+from ledger.reversal import contribution, dependents, replaced
+from ledger.store import Command, Steps
+
+__all__ = ["WriterCore", "recorded_from_runs"]
+
+_SHOWN_CONFLICTS: Final = 100
+_PATIENCE: Final = 1_000
+_RULE_OF_CLAIM: Final = {"o": "order-exists", "p": "position-exists", "s": "session-exists"}
+_NAME_OF_CLAIM: Final = {"o": "order", "p": "position", "s": "session"}
+
+
+def recorded_from_runs(runs: Sequence[Run]) -> list[Recorded]:
+    """Return the events of runs one by one."""
+    return [
+        Recorded(
+            seq=run.first_seq + index,
+            revision=run.first_revision + index,
+            recorded_at=moment_from_us(run.recorded_us),
+            event=event,
+            commit=run.commit,
+            writer=run.writer,
+        )
+        for run in runs
+        for index, event in enumerate(run.events)
+    ]
+
+
+class WriterCore:
+    """What the sync and the async writer share.
+
+    Args:
+        keys: The portfolio's keys.
+        name: The writer's name, or an empty text for one that fences nobody.
+        epoch: The number of this run of the writer; ``None`` without a name.
+        clock: Tells ``occurred_at`` where it was left out.
+        new_id: Makes ids for the commits of a writer without a name.
+    """
+
+    def __init__(
+        self,
+        keys: Keys,
+        name: str,
+        epoch: int | None,
+        *,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+    ) -> None:
+        self.keys = keys
+        self.name = name
+        self.epoch = epoch
+        self._clock = clock
+        self._new_id = new_id
+        self._number = 0
+        self._accounts = Accounts()
+        self._loaded: set[str] = set()
+
+    def draft(
+        self, events: Sequence[Event], *, expected: Expected = None, commit_id: str | None = None
+    ) -> Draft:
+        """Make a draft with an id of its own.
+
+        Raises:
+            InvalidInput: It is no commit: empty, too many events, a missing symbol.
+        """
+        is_chosen = commit_id is not None
+        if commit_id is None and self.epoch is not None:
+            self._number += 1
+            commit_id = f"{self.name}:{self.epoch}:{self._number}"
+            bucket, field = self.keys.numbered(self.name, self.epoch, self._number)
+        else:
+            commit_id = commit_id or self._new_id()
+            field = f"c:{commit_id}"
+            bucket = self.keys.bucket(field)
+        return Draft(
+            events,
+            commit_id=commit_id,
+            bucket=bucket,
+            field=field,
+            expected=expected,
+            now=self._clock(),
+            is_chosen=is_chosen,
+        )
+
+    def append(self, drafts: Sequence[Draft]) -> Steps[None]:
+        """Append drafts in order, sending as many at once as do not wait for each other.
+
+        Sets each draft's outcome; only trouble with the store is raised.
+        """
+        left = list(drafts)
+        for _ in range(_PATIENCE):
+            if not left:
+                return
+            together = _together(left)
+            yield from self._append_together(together)
+            left = [draft for draft in left if draft.outcome is None]
+        for draft in left:
+            draft.outcome = RevisionConflict(f"commit {draft.id}: others were always first")
+
+    def _append_together(self, drafts: Sequence[Draft]) -> Steps[None]:
+        """One round: try, send, settle. What lost a race keeps no outcome."""
+        yield from self._load({name for draft in drafts for name in draft.streams})
+        if _is_reversal(drafts[0]):
+            yield from self._fill_in(drafts[0])
+        commands, refused = self._plan(drafts)
+        if refused:
+            # Perhaps only we are behind: look again before refusing.
+            yield from self._catch_up({name for draft in refused for name in draft.streams} | {""})
+            commands, refused = self._plan(drafts)
+        for draft, error in refused.items():
+            yield from self._refuse(draft, error)
+        if commands:
+            sent = [draft for draft in drafts if draft in commands]
+            replies = yield [commands[draft] for draft in sent]
+            for draft, reply in zip(sent, replies, strict=True):
+                yield from self._settle(draft, reply)
+
+    def _plan(
+        self, drafts: Sequence[Draft]
+    ) -> tuple[dict[Draft, Command], dict[Draft, AppendRefused]]:
+        """Try drafts one after the other on forks; return the commands and the refusals."""
+        trial = Accounts(portfolio=self._accounts.portfolio, symbols={})
+        commands: dict[Draft, Command] = {}
+        refused: dict[Draft, AppendRefused] = {}
+        for draft in drafts:
+            if draft.outcome is not None:
+                continue
+            try:
+                commands[draft] = self._try(draft, trial)
+            except AppendRefused as error:
+                refused[draft] = error
+        return commands, refused
+
+    def _try(self, draft: Draft, trial: Accounts) -> Command:
+        """Evolve a draft's events on forks; keep them in ``trial`` if all were taken."""
+        forks = Accounts(portfolio=trial.portfolio, symbols=dict(trial.symbols))
+        revisions: dict[str, int] = {}
+        for name in draft.streams:
+            account = self._forked(draft, name, trial)
+            revisions[name] = account.revision
+            if isinstance(account, SymbolAccount):
+                forks.symbols[name] = account
+            else:
+                forks.portfolio = account
+        self._check_expected(draft, revisions)
+        _check_own_ids(draft)
+        for event in draft.events:
+            check(forks, event, self._accounts.seq)
+        control = None if "" in draft.streams else self._accounts.portfolio.control_seq
+        trial.portfolio, trial.symbols = forks.portfolio, forks.symbols
+        return draft.command(
+            self.keys, writer=self.name, epoch=self.epoch, revisions=revisions, control=control
+        )
+
+    def _forked(self, draft: Draft, name: str, trial: Accounts) -> PortfolioAccount | SymbolAccount:
+        if not name:
+            return trial.portfolio.fork(draft.events)
+        account = trial.symbols.get(name) or self._accounts.account(name)
+        return account.fork(draft.events)
+
+    def _check_expected(self, draft: Draft, revisions: dict[str, int]) -> None:
+        if not isinstance(draft.expected, int) and draft.expected is not None:
+            for name, revision in draft.expected.items():
+                found = revisions.get(name)
+                if found != revision:
+                    raise RevisionConflict(
+                        f"revision {revision} of {name or 'the portfolio'} was expected; "
+                        f"it is at {found}"
+                    )
+
+    def _refuse(self, draft: Draft, error: AppendRefused) -> Steps[None]:
+        """Refuse a draft, unless its commit was recorded before: then it has its outcome."""
+        draft.outcome = error
+        if draft.is_chosen and (yield from self._find_recorded(draft)):
+            return
+        if isinstance(error, RevisionConflict) and isinstance(draft.expected, dict):
+            for name, revision in draft.expected.items():
+                yield from self._show_conflict(draft, error.message, name, revision)
+
+    def _find_recorded(self, draft: Draft) -> Steps[bool]:
+        (last,) = yield [("HGET", draft.bucket, draft.field)]
+        if last is None:
+            return False
+        (found,) = yield [("XRANGE", self.keys.feed, last, last)]
+        if not found:
+            draft.settle([b"recorded", last])
+            return True
+        entry_id, fields = found[0]
+        known = dict(zip(fields[::2], fields[1::2], strict=True))
+        draft.settle([b"again", entry_id, known[b"t"], known[b"s"], known[b"f"]])
+        return True
+
+    def _show_conflict(self, draft: Draft, message: str, name: str, revision: int) -> Steps[None]:
+        """Report a conflict with the events that were there after ``revision`` of a stream."""
+        account = self._accounts.account(name)
+        runs = yield from read_runs(self.keys, after=0, until=account.seq, symbols=[name])
+        there = [event for event in recorded_from_runs(runs) if event.revision > revision]
+        draft.outcome = RevisionConflict(message, events=there[:_SHOWN_CONFLICTS])
+
+    def _settle(self, draft: Draft, reply: object) -> Steps[None]:
+        """Act on the script's answer to one draft."""
+        word = draft.settle(reply)
+        if word == "ok" and isinstance(draft.outcome, Commit):
+            self._fold_in(draft, draft.outcome.first_seq)
+        elif word == "conflict":
+            yield from self._refuse_expected(draft)
+        elif word == "claimed":
+            draft.outcome = _claimed(draft, reply)
+        if word != "ok":
+            yield from self._catch_up({*draft.streams, ""})
+
+    def _fold_in(self, draft: Draft, first_seq: int) -> None:
+        with exact():
+            for seq, event in enumerate(draft.events, start=first_seq):
+                step(self._accounts, event, seq)
+
+    def _refuse_expected(self, draft: Draft) -> Steps[None]:
+        expected = draft.expected if isinstance(draft.expected, int) else 0
+        runs = yield from read_runs(self.keys, after=expected, until=expected + _SHOWN_CONFLICTS)
+        there = recorded_from_runs(runs)
+        last = there[-1].seq if there else expected
+        draft.outcome = RevisionConflict(
+            f"#{expected} was expected to be the last event; there are others up to #{last}"
+            if there
+            else f"#{expected} was expected to be the last event; the portfolio is not that far",
+            events=there,
+        )
+
+    def _load(self, names: set[str]) -> Steps[None]:
+        """Fold the accounts of streams that this writer touches for the first time."""
+        missing = names - self._loaded
+        if not missing and self._loaded:
+            return
+        symbols = missing - {""}
+        loaded = yield from accounts_at(self.keys, symbols=symbols)
+        if "" not in self._loaded:
+            self._accounts.portfolio = loaded.portfolio
+        self._accounts.symbols |= loaded.symbols
+        self._accounts.seq = max(self._accounts.seq, loaded.seq)
+        self._loaded |= missing | {""}
+
+    def _catch_up(self, names: set[str]) -> Steps[None]:
+        for name in sorted(names & self._loaded):
+            yield from catch_up(self.keys, self._accounts, name)
+
+    def _fill_in(self, draft: Draft) -> Steps[None]:
+        """Look up what a reversal takes back, and whether anything depends on it."""
+        reversal = draft.events[0]
+        if not isinstance(reversal, EventReversed):
+            return
+        commit = yield from commit_at(self.keys, reversal.seq)
+        runs = yield from read_runs(
+            self.keys, after=commit.first_seq - 1, until=commit.last_seq, symbols=commit.touched
+        )
+        events = recorded_from_runs(runs)
+        original = next(found for found in events if found.seq == reversal.seq)
+        name = original.symbol
+        before = yield from accounts_at(self.keys, reversal.seq - 1, symbols={name} - {""})
+        fork = before.account(name).fork([original.event])
+        after = Accounts(portfolio=before.portfolio, symbols=dict(before.symbols))
+        if isinstance(fork, SymbolAccount):
+            after.symbols[name] = fork
+        else:
+            after.portfolio = fork
+        with exact():
+            step(after, original.event, original.seq)
+        yield from self._load({name})
+        yield from self._catch_up({name})
+        end = self._accounts.account(name).seq
+        later = recorded_from_runs(
+            (yield from read_runs(self.keys, after=original.seq, until=end, symbols=[name]))
+        )
+        try:
+            _check_reversible(original, later)
+        except RuleViolation as error:
+            draft.outcome = error
+            return
+        undo = contribution(before.account(name), after.account(name))
+        for stale in replaced(original.event, later):
+            undo.pop(stale, None)
+        draft.events = [msgspec.structs.replace(reversal, symbol=name, undo=undo)]
+
+
+def _together(drafts: Sequence[Draft]) -> Sequence[Draft]:
+    """The drafts that can be sent at once: what decides over other streams goes alone."""
+    for index, draft in enumerate(drafts):
+        if any(not event.symbol for event in draft.events) or _is_reversal(draft):
+            return drafts[: index or 1]
+    return drafts
+
+
+def _is_reversal(draft: Draft) -> bool:
+    return isinstance(draft.events[0], EventReversed)
+
+
+def _check_own_ids(draft: Draft) -> None:
+    """An id that is used once in the portfolio is used once in the commit."""
+    seen: set[tuple[str, str]] = set()
+    for event in draft.events:
+        for kind, name in (("OrderPlaced", "order_id"), ("PositionOpened", "position_id")):
+            if event.type == kind:
+                key = name, getattr(event, name)
+                if key in seen:
+                    raise RuleViolation(
+                        f"{name.removesuffix('_id')}-exists",
+                        f"{kind} in {event.symbol}: {name} {key[1]} stands twice in the commit",
+                        event_type=kind,
+                    )
+                seen.add(key)
+
+
+def _claimed(draft: Draft, reply: object) -> RuleViolation:
+    _, field, seq = (part.decode() for part in reply)  # type: ignore[attr-defined]
+    kind, _, name = field.partition(":")
+    return RuleViolation(
+        _RULE_OF_CLAIM[kind],
+        f"{_NAME_OF_CLAIM[kind]} id {name} was used before, in the commit that ends at #{seq}",
+        hint=f"give every {_NAME_OF_CLAIM[kind]} an id of its own",
+        event_type=draft.events[0].type,
+    )
+
+
+def _check_reversible(original: Recorded, later: Sequence[Recorded]) -> None:
+    """Refuse to take back what was taken back already, or what later events depend on."""
+    if isinstance(original.event, EventReversed):
+        raise RuleViolation(
+            "reversal-of-reversal",
+            f"EventReversed: #{original.seq} is a reversal itself",
+            hint="append the reversed event anew instead",
+        )
+    for found in later:
+        if isinstance(found.event, EventReversed) and found.event.seq == original.seq:
+            raise RuleViolation(
+                "reversed-already", f"EventReversed: #{original.seq} was reversed by #{found.seq}"
+            )
+    numbers = dependents(original.event, later)
+    if numbers:
+        shown = ", ".join(f"#{number}" for number in numbers[:20])
+        more = f" and {len(numbers) - 20} more" if len(numbers) > 20 else ""
+        raise RuleViolation(
+            "reversal-depends",
+            f"EventReversed: {original.type} #{original.seq} cannot be reversed while later events "
+            f"depend on it: {shown}{more}",
+            hint="reverse those first, the last one first",
+        )
