@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ledger.accounts import Accounts
+from ledger.commit import moment_from_us
 from ledger.entry import Run
 from ledger.errors import NotFound
+from ledger.event import Recorded
 from ledger.evolve import fold_runs
 from ledger.keys import Keys
 from ledger.reading import Head, PageReader, head
 from ledger.snapshot import latest_snapshot, save
 from ledger.store import Steps
 
-__all__ = ["accounts_at", "catch_up", "read_runs", "within"]
+__all__ = ["accounts_at", "catch_up", "read_runs", "recorded_from_runs", "within"]
 
 
 def within(until: int | None, last: Head) -> int:
@@ -121,3 +123,19 @@ def read_runs(
         replies = yield reader.request()
         runs += reader.accept(replies)
     return runs
+
+
+def recorded_from_runs(runs: Sequence[Run]) -> list[Recorded]:
+    """Return the events of runs one by one."""
+    return [
+        Recorded(
+            seq=run.first_seq + index,
+            revision=run.first_revision + index,
+            recorded_at=moment_from_us(run.recorded_us),
+            event=event,
+            commit=run.commit,
+            writer=run.writer,
+        )
+        for run in runs
+        for index, event in enumerate(run.events)
+    ]

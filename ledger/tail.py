@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from ledger.event import Recorded
-from ledger.folding import within
+from ledger.folding import recorded_from_runs, within
 from ledger.keys import Keys
 from ledger.reading import PageReader, head
 from ledger.store import Command, Steps
-from ledger.writing import recorded_from_runs
 
 __all__ = ["TailCore"]
 

@@ -12,12 +12,11 @@ from ledger.entry import FeedEntry, feed_entry_from_reply
 from ledger.errors import NotFound
 from ledger.event import Recorded
 from ledger.events import SessionEnded, SessionHalted, SessionStarted
-from ledger.folding import read_runs
+from ledger.folding import read_runs, recorded_from_runs
 from ledger.keys import Keys
 from ledger.moments import Moment, Span, locate
 from ledger.reading import head
 from ledger.store import Steps
-from ledger.writing import recorded_from_runs
 
 __all__ = ["Session", "event_at", "find_session", "seq_at", "sessions", "span_of"]
 

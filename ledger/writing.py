@@ -12,44 +12,29 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
-import msgspec
-
 from ledger.accounts import Accounts, PortfolioAccount, SymbolAccount
 from ledger.amounts import exact
-from ledger.commit import Commit, Draft, Expected, moment_from_us
-from ledger.entry import Run
-from ledger.errors import AppendRefused, RevisionConflict, RuleViolation
-from ledger.event import Event, Recorded
+from ledger.commit import Commit, Draft, Expected
+from ledger.errors import (
+    AppendRefused,
+    LedgerDamaged,
+    NotFound,
+    RevisionConflict,
+    RuleViolation,
+)
+from ledger.event import Event
 from ledger.events import EventReversed
 from ledger.evolve import check, step
-from ledger.folding import accounts_at, catch_up, read_runs
+from ledger.folding import accounts_at, catch_up, read_runs, recorded_from_runs
 from ledger.keys import Keys
-from ledger.reading import commit_at
-from ledger.reversal import contribution, dependents, replaced
+from ledger.planning import check_own_ids, claimed, is_reversal, together
+from ledger.reversing import filled_in, original_of
 from ledger.store import Command, Steps
 
-__all__ = ["WriterCore", "recorded_from_runs"]
+__all__ = ["WriterCore"]
 
 _SHOWN_CONFLICTS: Final = 100
 _PATIENCE: Final = 1_000
-_RULE_OF_CLAIM: Final = {"o": "order-exists", "p": "position-exists", "s": "session-exists"}
-_NAME_OF_CLAIM: Final = {"o": "order", "p": "position", "s": "session"}
-
-
-def recorded_from_runs(runs: Sequence[Run]) -> list[Recorded]:
-    """Return the events of runs one by one."""
-    return [
-        Recorded(
-            seq=run.first_seq + index,
-            revision=run.first_revision + index,
-            recorded_at=moment_from_us(run.recorded_us),
-            event=event,
-            commit=run.commit,
-            writer=run.writer,
-        )
-        for run in runs
-        for index, event in enumerate(run.events)
-    ]
 
 
 class WriterCore:
@@ -117,19 +102,30 @@ class WriterCore:
         for _ in range(_PATIENCE):
             if not left:
                 return
-            together = _together(left)
-            yield from self._append_together(together)
+            yield from self._append_apart(together(left))
             left = [draft for draft in left if draft.outcome is None]
         for draft in left:
             draft.outcome = RevisionConflict(f"commit {draft.id}: others were always first")
 
+    def _append_apart(self, drafts: Sequence[Draft]) -> Steps[None]:
+        """Append together, but let damage that one draft meets stop none of the others."""
+        try:
+            yield from self._append_together(drafts)
+        except (LedgerDamaged, NotFound) as error:
+            if len(drafts) == 1:
+                drafts[0].outcome = error
+                return
+            for draft in drafts:
+                if draft.outcome is None:
+                    yield from self._append_apart([draft])
+
     def _append_together(self, drafts: Sequence[Draft]) -> Steps[None]:
         """One round: try, send, settle. What lost a race keeps no outcome."""
         yield from self._load({name for draft in drafts for name in draft.streams})
-        if _is_reversal(drafts[0]):
+        if is_reversal(drafts[0]):
             yield from self._fill_in(drafts[0])
         commands, refused = self._plan(drafts)
-        if refused:
+        if refused and not is_reversal(drafts[0]):
             # Perhaps only we are behind: look again before refusing.
             yield from self._catch_up({name for draft in refused for name in draft.streams} | {""})
             commands, refused = self._plan(drafts)
@@ -169,7 +165,7 @@ class WriterCore:
             else:
                 forks.portfolio = account
         self._check_expected(draft, revisions)
-        _check_own_ids(draft)
+        check_own_ids(draft)
         for event in draft.events:
             check(forks, event, self._accounts.seq)
         control = None if "" in draft.streams else self._accounts.portfolio.control_seq
@@ -231,7 +227,7 @@ class WriterCore:
         elif word == "conflict":
             yield from self._refuse_expected(draft)
         elif word == "claimed":
-            draft.outcome = _claimed(draft, reply)
+            draft.outcome = claimed(draft, reply)
         if word != "ok":
             yield from self._catch_up({*draft.streams, ""})
 
@@ -270,102 +266,15 @@ class WriterCore:
             yield from catch_up(self.keys, self._accounts, name)
 
     def _fill_in(self, draft: Draft) -> Steps[None]:
-        """Look up what a reversal takes back, and whether anything depends on it."""
+        """Give a reversal what it takes back, right for its stream as it is now."""
         reversal = draft.events[0]
         if not isinstance(reversal, EventReversed):
             return
-        commit = yield from commit_at(self.keys, reversal.seq)
-        runs = yield from read_runs(
-            self.keys, after=commit.first_seq - 1, until=commit.last_seq, symbols=commit.touched
-        )
-        events = recorded_from_runs(runs)
-        original = next(found for found in events if found.seq == reversal.seq)
-        name = original.symbol
-        before = yield from accounts_at(self.keys, reversal.seq - 1, symbols={name} - {""})
-        fork = before.account(name).fork([original.event])
-        after = Accounts(portfolio=before.portfolio, symbols=dict(before.symbols))
-        if isinstance(fork, SymbolAccount):
-            after.symbols[name] = fork
-        else:
-            after.portfolio = fork
-        with exact():
-            step(after, original.event, original.seq)
-        yield from self._load({name})
-        yield from self._catch_up({name})
-        end = self._accounts.account(name).seq
-        later = recorded_from_runs(
-            (yield from read_runs(self.keys, after=original.seq, until=end, symbols=[name]))
-        )
+        original = yield from original_of(self.keys, reversal.seq)
+        yield from self._load({original.symbol})
+        yield from self._catch_up({original.symbol})
+        until = self._accounts.account(original.symbol).seq
         try:
-            _check_reversible(original, later)
+            draft.events = [(yield from filled_in(self.keys, reversal, original, until))]
         except RuleViolation as error:
-            draft.outcome = error
-            return
-        undo = contribution(before.account(name), after.account(name))
-        for stale in replaced(original.event, later):
-            undo.pop(stale, None)
-        draft.events = [msgspec.structs.replace(reversal, symbol=name, undo=undo)]
-
-
-def _together(drafts: Sequence[Draft]) -> Sequence[Draft]:
-    """The drafts that can be sent at once: what decides over other streams goes alone."""
-    for index, draft in enumerate(drafts):
-        if any(not event.symbol for event in draft.events) or _is_reversal(draft):
-            return drafts[: index or 1]
-    return drafts
-
-
-def _is_reversal(draft: Draft) -> bool:
-    return isinstance(draft.events[0], EventReversed)
-
-
-def _check_own_ids(draft: Draft) -> None:
-    """An id that is used once in the portfolio is used once in the commit."""
-    seen: set[tuple[str, str]] = set()
-    for event in draft.events:
-        for kind, name in (("OrderPlaced", "order_id"), ("PositionOpened", "position_id")):
-            if event.type == kind:
-                key = name, getattr(event, name)
-                if key in seen:
-                    raise RuleViolation(
-                        f"{name.removesuffix('_id')}-exists",
-                        f"{kind} in {event.symbol}: {name} {key[1]} stands twice in the commit",
-                        event_type=kind,
-                    )
-                seen.add(key)
-
-
-def _claimed(draft: Draft, reply: object) -> RuleViolation:
-    _, field, seq = (part.decode() for part in reply)  # type: ignore[attr-defined]
-    kind, _, name = field.partition(":")
-    return RuleViolation(
-        _RULE_OF_CLAIM[kind],
-        f"{_NAME_OF_CLAIM[kind]} id {name} was used before, in the commit that ends at #{seq}",
-        hint=f"give every {_NAME_OF_CLAIM[kind]} an id of its own",
-        event_type=draft.events[0].type,
-    )
-
-
-def _check_reversible(original: Recorded, later: Sequence[Recorded]) -> None:
-    """Refuse to take back what was taken back already, or what later events depend on."""
-    if isinstance(original.event, EventReversed):
-        raise RuleViolation(
-            "reversal-of-reversal",
-            f"EventReversed: #{original.seq} is a reversal itself",
-            hint="append the reversed event anew instead",
-        )
-    for found in later:
-        if isinstance(found.event, EventReversed) and found.event.seq == original.seq:
-            raise RuleViolation(
-                "reversed-already", f"EventReversed: #{original.seq} was reversed by #{found.seq}"
-            )
-    numbers = dependents(original.event, later)
-    if numbers:
-        shown = ", ".join(f"#{number}" for number in numbers[:20])
-        more = f" and {len(numbers) - 20} more" if len(numbers) > 20 else ""
-        raise RuleViolation(
-            "reversal-depends",
-            f"EventReversed: {original.type} #{original.seq} cannot be reversed while later events "
-            f"depend on it: {shown}{more}",
-            hint="reverse those first, the last one first",
-        )
+            yield from self._refuse(draft, error)

@@ -1,0 +1,55 @@
+"""What a writer decides about drafts without looking at any state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from ledger.commit import Draft
+from ledger.errors import RuleViolation
+from ledger.events import EventReversed
+from ledger.store import Reply
+
+__all__ = ["check_own_ids", "claimed", "is_reversal", "together"]
+
+_RULE_OF_CLAIM: Final = {"o": "order-exists", "p": "position-exists", "s": "session-exists"}
+_NAME_OF_CLAIM: Final = {"o": "order", "p": "position", "s": "session"}
+
+
+def together(drafts: Sequence[Draft]) -> Sequence[Draft]:
+    """The drafts that can be sent at once: what decides over other streams goes alone."""
+    for index, draft in enumerate(drafts):
+        if any(not event.symbol for event in draft.events) or is_reversal(draft):
+            return drafts[: index or 1]
+    return drafts
+
+
+def is_reversal(draft: Draft) -> bool:
+    return isinstance(draft.events[0], EventReversed)
+
+
+def check_own_ids(draft: Draft) -> None:
+    """An id that is used once in the portfolio is used once in the commit."""
+    seen: set[tuple[str, str]] = set()
+    for event in draft.events:
+        for kind, name in (("OrderPlaced", "order_id"), ("PositionOpened", "position_id")):
+            if event.type == kind:
+                key = name, getattr(event, name)
+                if key in seen:
+                    raise RuleViolation(
+                        f"{name.removesuffix('_id')}-exists",
+                        f"{kind} in {event.symbol}: {name} {key[1]} stands twice in the commit",
+                        event_type=kind,
+                    )
+                seen.add(key)
+
+
+def claimed(draft: Draft, reply: Reply) -> RuleViolation:
+    _, field, seq = (part.decode() for part in reply)
+    kind, _, name = field.partition(":")
+    return RuleViolation(
+        _RULE_OF_CLAIM[kind],
+        f"{_NAME_OF_CLAIM[kind]} id {name} was used before, in the commit that ends at #{seq}",
+        hint=f"give every {_NAME_OF_CLAIM[kind]} an id of its own",
+        event_type=draft.events[0].type,
+    )
