@@ -84,12 +84,7 @@ from ledger.evolve import (
     evolve,
     fold,
 )
-from ledger.face import (
-    Ledger,
-    SyncLedger,
-    SyncWriter,
-    Writer,
-)
+from ledger.face import Ledger
 from ledger.holdings import (
     Balance,
     Order,
@@ -108,12 +103,14 @@ from ledger.orders import (
 from ledger.state import (
     PortfolioState,
 )
+from ledger.sync_face import SyncLedger
 from ledger.timeline import (
     Session,
 )
 from ledger.view import (
     state_from_accounts,
 )
+from ledger.writer import SyncWriter, Writer
 
 __all__ = [
     "DEFAULT_STORE",

@@ -25,6 +25,7 @@ def together(drafts: Sequence[Draft]) -> Sequence[Draft]:
 
 
 def is_reversal(draft: Draft) -> bool:
+    """Whether the draft takes an earlier event back; such a draft holds nothing else."""
     return isinstance(draft.events[0], EventReversed)
 
 
@@ -45,6 +46,7 @@ def check_own_ids(draft: Draft) -> None:
 
 
 def claimed(draft: Draft, reply: Reply) -> RuleViolation:
+    """Build the refusal of an id that was used before, possibly in another symbol."""
     _, field, seq = (part.decode() for part in reply)
     kind, _, name = field.partition(":")
     return RuleViolation(
