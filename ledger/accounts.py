@@ -47,14 +47,14 @@ is refused as unknown; that an id is never used twice, however long ago, is the 
 """
 
 
-class Lot(msgspec.Struct, frozen=True, array_like=True):
+class Lot(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A quantity that was bought (or sold) together, and what is left of its cost."""
 
     quantity: Decimal
     cost: Decimal
 
 
-class OrderEntry(msgspec.Struct, omit_defaults=True, kw_only=True):
+class OrderEntry(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     """An order as the fold keeps it."""
 
     side: OrderSide
@@ -75,7 +75,7 @@ class OrderEntry(msgspec.Struct, omit_defaults=True, kw_only=True):
     reason: str | None = None
 
 
-class PositionEntry(msgspec.Struct, omit_defaults=True, kw_only=True):
+class PositionEntry(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     """An open position as the fold keeps it: its quantity, what it cost, what it is worth.
 
     ``cost`` and ``value`` are totals, so that no average price is ever rounded into them. ``lots``

@@ -47,9 +47,9 @@ def fold_runs(accounts: Accounts, runs: Iterable[Run]) -> None:
     """
     with exact():
         for run in runs:
-            account = accounts.account(run.symbol)
-            seq = run.first_seq
-            for event in run.events:
+            seq, _, symbol, events, *_ = run
+            account = accounts.account(symbol)
+            for event in events:
                 if account.quarantine is None:
                     try:
                         EVOLVERS[event.__class__](event, account, accounts, seq)
@@ -57,7 +57,7 @@ def fold_runs(accounts: Accounts, runs: Iterable[Run]) -> None:
                         account.quarantine = _quarantine(event, seq, found)
                 seq += 1
             account.seq = accounts.seq = seq - 1
-            account.revision += len(run.events)
+            account.revision += len(events)
 
 
 def _quarantine(event: Event, seq: int, found: RuleViolation) -> Quarantine:

@@ -25,7 +25,8 @@ __all__: list[str] = []
 @evolves(OrderPlaced)
 def _(event: OrderPlaced, account: SymbolAccount, accounts: Accounts, seq: int) -> None:
     rules.new_order(event, account)
-    account.currency = rules.currency_of(event, account, accounts)
+    if account.currency is None:
+        account.currency = rules.currency_of(event, account, accounts)
     account.orders[event.order_id] = OrderEntry(
         side=event.side,
         quantity=event.quantity,
@@ -41,24 +42,24 @@ def _(event: OrderPlaced, account: SymbolAccount, accounts: Accounts, seq: int) 
 
 def _reserve_price(event: OrderPlaced, account: SymbolAccount) -> Decimal:
     """What one unit of an order reserves: nothing where it reduces the position it names."""
-    position = account.positions.get(event.position_id or "")
-    if position is not None and position.side is not event.side:
-        return ZERO
+    if event.position_id is not None:
+        position = account.positions.get(event.position_id)
+        if position is not None and position.side is not event.side:
+            return ZERO
     price = account.mark if event.price is None else event.price
     return price or ZERO
 
 
 @evolves(OrderAccepted)
 def _(event: OrderAccepted, account: SymbolAccount, _all: Accounts, _seq: int) -> None:
-    order = rules.standing_order(event, event.order_id, account)
-    order.status = rules.order_status(event, event.order_id, order)
+    order, status = rules.moved_order(event, event.order_id, account)
+    order.status = status
     order.venue_order_id = event.venue_order_id or order.venue_order_id
 
 
 @evolves(OrderFilled)
 def _(event: OrderFilled, account: SymbolAccount, _all: Accounts, seq: int) -> None:
-    order = rules.standing_order(event, event.order_id, account)
-    status = rules.order_status(event, event.order_id, order)
+    order, status = rules.moved_order(event, event.order_id, account)
     filled = order.filled + event.quantity
     rules.within_order(event, event.order_id, order, event.trade_id, filled)
     order.filled = filled
@@ -66,7 +67,8 @@ def _(event: OrderFilled, account: SymbolAccount, _all: Accounts, seq: int) -> N
     if event.fee:
         add_to(account.fees, event.fee_currency or account.currency or "", event.fee)
     if filled == order.quantity:
-        order.fills = {}  # no further fill can come, so none must be told apart any more
+        if order.fills:
+            order.fills = {}  # no further fill can come, so none must be told apart any more
         status = OrderStatus.FILLED
     else:
         order.fills[event.trade_id] = event.quantity
@@ -75,8 +77,7 @@ def _(event: OrderFilled, account: SymbolAccount, _all: Accounts, seq: int) -> N
 
 @evolves(OrderAmended)
 def _(event: OrderAmended, account: SymbolAccount, _all: Accounts, seq: int) -> None:
-    order = rules.standing_order(event, event.order_id, account)
-    status = rules.order_status(event, event.order_id, order)
+    order, status = rules.moved_order(event, event.order_id, account)
     rules.amendable(event, order)
     if event.quantity is not None:
         order.quantity = event.quantity
@@ -94,8 +95,7 @@ def _end_order(
     _all: Accounts,
     seq: int,
 ) -> None:
-    order = rules.standing_order(event, event.order_id, account)
-    status = rules.order_status(event, event.order_id, order)
+    order, status = rules.moved_order(event, event.order_id, account)
     order.reason = event.reason
     _become(account, event.order_id, order, status, seq)
 

@@ -25,7 +25,8 @@ __all__: list[str] = []
 @evolves(PositionOpened)
 def _(event: PositionOpened, account: SymbolAccount, accounts: Accounts, seq: int) -> None:
     rules.new_position(event, account)
-    account.currency = rules.currency_of(event, account, accounts)
+    if account.currency is None:
+        account.currency = rules.currency_of(event, account, accounts)
     _move(event, account)
     cost = account.money(event.quantity, event.entry_price)
     basis = accounts.portfolio.cost_basis
@@ -142,9 +143,9 @@ def _move(
 ) -> None:
     """Check a position event against its order's fills, and charge its fee."""
     moved = quantity if isinstance(event, PositionClosed) else event.quantity
-    rules.within_fills(event, event.order_id, moved, account)
-    order = account.orders.get(event.order_id) if event.order_id else None
+    order = account.orders.get(event.order_id) if event.order_id is not None else None
     if order is not None:
+        rules.within_fills(event, order, moved)
         order.moved += moved
     if event.fee:
         add_to(account.fees, account.currency or "", event.fee)

@@ -25,7 +25,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["WORKING", "OrderSide", "OrderStatus", "next_status"]
+__all__ = ["OrderSide", "OrderStatus", "next_status"]
 
 
 class OrderSide(StrEnum):
@@ -51,16 +51,14 @@ class OrderStatus(StrEnum):
     REJECTED = "rejected"
     EXPIRED = "expired"
 
-    @property
-    def is_working(self) -> bool:
-        """Whether the order can still trade as far as the ledger knows."""
-        return self in WORKING
+    # Kept on the members: an Enum's hash is a Python function, too dear for a lookup per event.
+    is_working: bool
+    """Whether the order reserves money and may still be amended, cancelled or filled."""
+    after: dict[str, OrderStatus]
+    """What each event type that may happen to the order makes of it; the table below."""
 
 
 _S = OrderStatus
-
-WORKING: Final = frozenset({_S.PENDING, _S.ACCEPTED, _S.PARTIALLY_FILLED})
-"""The statuses of an order that reserves money and may be amended, cancelled or filled."""
 
 # (status, event type) -> status. A pair that is not here is refused. For a fill this is the
 # status while something remains; an order that is wholly filled is FILLED whatever it was.
@@ -89,6 +87,11 @@ _TABLE: Final[dict[tuple[OrderStatus, str], OrderStatus]] = {
 }
 
 
+for _status in OrderStatus:
+    _status.is_working = _status in (_S.PENDING, _S.ACCEPTED, _S.PARTIALLY_FILLED)
+    _status.after = {event: next_ for (before, event), next_ in _TABLE.items() if before is _status}
+
+
 def next_status(status: OrderStatus, event_type: str) -> OrderStatus | None:
     """Return what an order becomes, or ``None`` where the table refuses the event."""
-    return _TABLE.get((status, event_type))
+    return status.after.get(event_type)

@@ -27,27 +27,29 @@ from ledger.events import (
     InstrumentRegistered,
     OrderAmended,
     OrderPlaced,
+    PositionClosed,
+    PositionIncreased,
     PositionOpened,
+    PositionReduced,
     RateMarked,
     SessionStarted,
 )
-from ledger.orders import OrderStatus, next_status
+from ledger.orders import OrderStatus
 
 __all__ = [
     "amendable",
     "currency_of",
     "halted",
+    "moved_order",
     "new_order",
     "new_position",
     "new_session",
     "no_quarantine",
     "open_position",
-    "order_status",
     "quantity_open",
     "refuse",
     "same_instrument",
     "session_open",
-    "standing_order",
     "two_currencies",
     "undo_of",
     "within_fills",
@@ -98,8 +100,10 @@ def new_order(event: OrderPlaced, account: SymbolAccount) -> None:
         )
 
 
-def standing_order(event: Event, order_id: str, account: SymbolAccount) -> OrderEntry:
-    """An order is placed before anything else happens to it."""
+def moved_order(
+    event: Event, order_id: str, account: SymbolAccount
+) -> tuple[OrderEntry, OrderStatus]:
+    """An order is placed first, and then moves along the one table of :mod:`ledger.orders`."""
     order = account.orders.get(order_id)
     if order is None:
         raise refuse(
@@ -108,15 +112,10 @@ def standing_order(event: Event, order_id: str, account: SymbolAccount) -> Order
             f"order {order_id} is not known",
             hint="append its OrderPlaced first; an order that was done long ago takes no more",
         )
-    return order
-
-
-def order_status(event: Event, order_id: str, order: OrderEntry) -> OrderStatus:
-    """An order moves along the one table of :mod:`ledger.orders`."""
-    status = next_status(order.status, event.type)
+    status = order.status.after.get(event.__class__.__name__)
     if status is None:
         raise refuse(event, "order-state", f"order {order_id} is {order.status}")
-    return status
+    return order, status
 
 
 def within_order(
@@ -194,16 +193,17 @@ def quantity_open(
 
 
 def within_fills(
-    event: Event, order_id: str | None, quantity: Decimal, account: SymbolAccount
+    event: PositionOpened | PositionIncreased | PositionReduced | PositionClosed,
+    order: OrderEntry,
+    quantity: Decimal,
 ) -> None:
     """Where an order's fills are recorded, positions move by no more than was filled."""
-    order = account.orders.get(order_id) if order_id else None
-    if order is not None and order.filled and order.moved + quantity > order.filled:
+    if order.filled and order.moved + quantity > order.filled:
         raise refuse(
             event,
             "position-beyond-fills",
-            f"order {order_id} has {plain(order.filled)} filled, and positions would have moved "
-            f"by {plain(order.moved + quantity)}",
+            f"order {event.order_id} has {plain(order.filled)} filled, and positions would have "
+            f"moved by {plain(order.moved + quantity)}",
             hint="record the fill first, in the same commit",
         )
 
