@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from ledger.accounts import (
     Accounts,
+    OrderEntry,
+    PortfolioAccount,
+    PositionEntry,
+    SymbolAccount,
 )
 from ledger.amounts import (
     Amount,
@@ -81,8 +85,10 @@ from ledger.events import (
     split_ratio,
 )
 from ledger.evolve import (
+    check,
     evolve,
     fold,
+    step,
 )
 from ledger.face import Ledger
 from ledger.holdings import (
@@ -100,6 +106,9 @@ from ledger.orders import (
     OrderSide,
     OrderStatus,
 )
+from ledger.reversal import (
+    contribution,
+)
 from ledger.state import (
     PortfolioState,
 )
@@ -108,7 +117,11 @@ from ledger.timeline import (
     Session,
 )
 from ledger.view import (
+    order_from_entry,
+    position_from_entry,
     state_from_accounts,
+    symbol_balances,
+    symbol_figures,
 )
 from ledger.writer import SyncWriter, Writer
 
@@ -143,16 +156,19 @@ __all__ = [
     "OrderAccepted",
     "OrderAmended",
     "OrderCancelled",
+    "OrderEntry",
     "OrderExpired",
     "OrderFilled",
     "OrderPlaced",
     "OrderRejected",
     "OrderSide",
     "OrderStatus",
+    "PortfolioAccount",
     "PortfolioState",
     "Position",
     "PositionAdjusted",
     "PositionClosed",
+    "PositionEntry",
     "PositionIncreased",
     "PositionOpened",
     "PositionReduced",
@@ -171,6 +187,7 @@ __all__ = [
     "StoreError",
     "StoreRefused",
     "StoreUnavailable",
+    "SymbolAccount",
     "SymbolFigures",
     "SyncLedger",
     "SyncWriter",
@@ -178,16 +195,23 @@ __all__ = [
     "Writer",
     "add",
     "amount",
+    "check",
+    "contribution",
     "evolve",
     "exact",
     "fold",
     "multiply",
+    "order_from_entry",
     "parse_moment",
     "parse_range",
     "plain",
+    "position_from_entry",
     "quotient",
     "split_ratio",
     "state_from_accounts",
+    "step",
     "subtract",
+    "symbol_balances",
+    "symbol_figures",
     "utc_now",
 ]

@@ -9,7 +9,13 @@ from ledger.amounts import ONE, ZERO, exact, quotient
 from ledger.holdings import Balance, Order, Position, SymbolFigures
 from ledger.state import PortfolioState
 
-__all__ = ["state_from_accounts"]
+__all__ = [
+    "order_from_entry",
+    "position_from_entry",
+    "state_from_accounts",
+    "symbol_balances",
+    "symbol_figures",
+]
 
 
 def state_from_accounts(
@@ -42,12 +48,12 @@ def state_from_accounts(
     for symbol, account in accounts.symbols.items():
         if not account.revision:
             continue
-        state.symbols[symbol] = _figures(account)
+        state.symbols[symbol] = symbol_figures(account)
         state.per_symbol_positions[symbol] = {
-            key: _position(account, entry) for key, entry in account.positions.items()
+            key: position_from_entry(account, entry) for key, entry in account.positions.items()
         }
         state.per_symbol_orders[symbol] = {
-            key: _order(account, key, entry) for key, entry in account.orders.items()
+            key: order_from_entry(account, key, entry) for key, entry in account.orders.items()
         }
     found = {"": portfolio.quarantine} | {
         symbol: account.quarantine for symbol, account in accounts.symbols.items()
@@ -61,25 +67,31 @@ def state_from_accounts(
 def _balances(accounts: Accounts) -> dict[str, Balance]:
     """Sum every currency over the portfolio and its symbols."""
     balances: dict[str, Balance] = {}
-
-    def balance(currency: str) -> Balance:
-        return balances.setdefault(currency, Balance())
-
     with exact():
         for currency, value in accounts.portfolio.deposited.items():
-            balance(currency).deposited += value
+            balances.setdefault(currency, Balance()).deposited += value
         for currency, value in accounts.portfolio.withdrawn.items():
-            balance(currency).withdrawn += value
+            balances.setdefault(currency, Balance()).withdrawn += value
         for account in accounts.symbols.values():
-            for currency, value in account.fees.items():
-                balance(currency).fees += value
-            if account.currency is not None:
-                _add_symbol(balance(account.currency), account)
+            _add_symbol(balances, account)
     return dict(sorted(balances.items()))
 
 
-def _add_symbol(balance: Balance, account: SymbolAccount) -> None:
-    """Add a symbol's totals to the balance of its currency; inside ``exact()``."""
+def symbol_balances(account: SymbolAccount) -> dict[str, Balance]:
+    """Return what one symbol contributes to the balance of each currency."""
+    balances: dict[str, Balance] = {}
+    with exact():
+        _add_symbol(balances, account)
+    return balances
+
+
+def _add_symbol(balances: dict[str, Balance], account: SymbolAccount) -> None:
+    """Add a symbol's totals to the balances of its currencies; inside ``exact()``."""
+    for currency, value in account.fees.items():
+        balances.setdefault(currency, Balance()).fees += value
+    if account.currency is None:
+        return
+    balance = balances.setdefault(account.currency, Balance())
     balance.realized_pnl += account.realized_pnl
     balance.unrealized_pnl += account.unrealized_pnl
     balance.funding += account.funding
@@ -88,7 +100,8 @@ def _add_symbol(balance: Balance, account: SymbolAccount) -> None:
     balance.market_value += sum((entry.value for entry in account.positions.values()), ZERO)
 
 
-def _figures(account: SymbolAccount) -> SymbolFigures:
+def symbol_figures(account: SymbolAccount) -> SymbolFigures:
+    """Return what a symbol has earned and cost, sharing nothing with its account."""
     with exact():
         return SymbolFigures(
             currency=account.currency,
@@ -107,7 +120,8 @@ def _figures(account: SymbolAccount) -> SymbolFigures:
         )
 
 
-def _position(account: SymbolAccount, entry: PositionEntry) -> Position:
+def position_from_entry(account: SymbolAccount, entry: PositionEntry) -> Position:
+    """Return a position of ``account`` as users see it."""
     with exact():
         size = entry.quantity * (account.multiplier or ONE)
         unrealized = entry.unrealized_pnl
@@ -128,7 +142,8 @@ def _position(account: SymbolAccount, entry: PositionEntry) -> Position:
     )
 
 
-def _order(account: SymbolAccount, order_id: str, entry: OrderEntry) -> Order:
+def order_from_entry(account: SymbolAccount, order_id: str, entry: OrderEntry) -> Order:
+    """Return an order of ``account`` as users see it."""
     with exact():
         filled_size = entry.filled * (account.multiplier or ONE)
         left = entry.quantity - entry.filled if entry.status.is_working else ZERO
