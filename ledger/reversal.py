@@ -1,7 +1,7 @@
 """Taking an event back: what it contributed, what depends on it, and how an account forgets it.
 
-The contribution of an event is the difference between its account before and after it, as plain
-JSON: totals as amounts to subtract again, everything else as ``[before, after]``. It is stored in
+The contribution of an event is the difference between its account without and with it, as plain
+JSON: totals as amounts to subtract again, everything else as ``[without, with]``. It is stored in
 the :class:`~ledger.events.EventReversed`, so that folding a reversal needs no look back.
 """
 
@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
 
 from ledger.accounts import PortfolioAccount, SymbolAccount
-from ledger.amounts import ZERO, add, exact, plain, subtract
+from ledger.amounts import ZERO, plain, subtract
 from ledger.event import Event, Recorded
 from ledger.events import EventReversed
 
-__all__ = ["contribution", "dependents", "replaced", "take_back"]
+__all__ = ["contribution", "dependents", "take_back"]
 
 _TOTALS: Final = frozenset(
     {
@@ -39,7 +40,7 @@ _OWN: Final = frozenset({"seq", "revision", "quarantine", "control_seq"})
 def contribution(
     before: PortfolioAccount | SymbolAccount, after: PortfolioAccount | SymbolAccount
 ) -> dict[str, Any]:
-    """Return what one event changed between ``before`` and ``after`` it, as plain JSON."""
+    """Return what makes ``after`` out of ``before``, as plain JSON."""
     old, new = msgspec.to_builtins(before), msgspec.to_builtins(after)
     changed: dict[str, Any] = {}
     for name in sorted({*old, *new} - _OWN):
@@ -86,11 +87,13 @@ def take_back(account: PortfolioAccount | SymbolAccount, undo: dict[str, Any]) -
         _set(plain_account, name, back(plain_account.get(name), change))
     restored = msgspec.convert(plain_account, type(account))
     for name in undo:
-        setattr(account, name, getattr(restored, name))
-    if isinstance(account, SymbolAccount) and account.mark is not None:
-        with exact():
-            for position in account.positions.values():
-                position.value = account.money(position.quantity, account.mark)
+        value = getattr(restored, name)
+        # What is over is forgotten in the order in which it ended.
+        setattr(account, name, _by_seq(value) if name in ("done", "closed") else value)
+
+
+def _by_seq(ended: dict[str, int]) -> dict[str, int]:
+    return dict(sorted(ended.items(), key=itemgetter(1)))
 
 
 def _set(mapping: dict[str, Any], key: str, value: Any) -> None:
@@ -110,7 +113,7 @@ def _shrunk(total: Any, growth: Any) -> Any:
         return result
     if isinstance(growth, int):
         return (total or 0) - growth
-    return plain(add(Decimal(total or 0), -Decimal(growth)))
+    return plain(subtract(Decimal(total or 0), Decimal(growth)))
 
 
 def _restored(current: Any, change: Any) -> Any:
@@ -123,14 +126,8 @@ def _restored(current: Any, change: Any) -> Any:
 
 
 # What an event is about. A later event about the same thing depends on it: it was decided on a
-# state that the earlier one made. For the values in _REPLACED a later one simply takes its place.
+# state that the earlier one made.
 _SUBJECT: Final = ("order_id", "position_id", "session")
-_REPLACED: Final = {
-    "PriceMarked": "mark",
-    "RateMarked": "rates",
-    "RiskLimitSet": "limits",
-    "CostBasisChosen": "cost_basis",
-}
 
 
 def _subjects(event: Event) -> set[tuple[str, str]]:
@@ -155,16 +152,3 @@ def dependents(original: Event, later: Iterable[Recorded]) -> list[int]:
             or original.type in ("InstrumentRegistered", "SessionStarted")
         )
     ]
-
-
-def replaced(original: Event, later: Iterable[Recorded]) -> set[str]:
-    """Return the names of values that ``original`` set and a later event has set anew."""
-    name = _REPLACED.get(original.type)
-    same = ("symbol", "from_currency", "to_currency", "limit")
-    key = [getattr(original, field, None) for field in same]
-    again = any(
-        recorded.type == original.type
-        and [getattr(recorded.event, field, None) for field in same] == key
-        for recorded in later
-    )
-    return {name} if again and name is not None else set()

@@ -1,24 +1,30 @@
-"""Filling in a reversal at the append: what it takes back, and whether anything depends on it."""
+"""Filling in a reversal at the append: what it takes back, and whether anything depends on it.
+
+What is taken back is the difference between the account as it stands and one that is folded
+without the event. So whatever the event still has a part in is taken back (the mark that a later
+position was valued at, a lot that was divided since), and what was replaced since is left alone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
 
 import msgspec
 
-from ledger.accounts import Accounts, PortfolioAccount, SymbolAccount
-from ledger.amounts import exact
+from ledger.accounts import Accounts
 from ledger.errors import RuleViolation
 from ledger.event import Recorded
 from ledger.events import EventReversed
-from ledger.evolve import step
+from ledger.evolve import fold
 from ledger.folding import accounts_at, read_runs, recorded_from_runs
 from ledger.keys import Keys
 from ledger.reading import commit_at
-from ledger.reversal import contribution, dependents, replaced
+from ledger.reversal import contribution, dependents
 from ledger.store import Steps
 
-__all__ = ["filled_in", "original_of"]
+__all__ = ["earliest_needed", "filled_in", "original_of", "undo_from_history"]
 
 
 def filled_in(
@@ -31,14 +37,16 @@ def filled_in(
     Raises:
         RuleViolation: It is a reversal itself, was reversed already, or later events depend on it.
     """
-    name = original.symbol
-    runs = yield from read_runs(keys, after=original.seq, until=until, symbols=[name])
-    later = recorded_from_runs(runs)
-    _check_reversible(original, later)
-    before, after = yield from _around(keys, original)
-    undo = contribution(before, after)
-    for stale in replaced(original.event, later):
-        undo.pop(stale, None)
+    name, first_seq = original.symbol, original.seq
+    while True:
+        runs = yield from read_runs(keys, after=first_seq - 1, until=until, symbols={"", name})
+        history = recorded_from_runs(runs)
+        earliest = earliest_needed(history, original)
+        if earliest >= first_seq:
+            break
+        first_seq = earliest
+    before = yield from accounts_at(keys, first_seq - 1, symbols={name} - {""})
+    undo = undo_from_history(before, history, original)
     return msgspec.structs.replace(reversal, symbol=name, undo=undo)
 
 
@@ -55,22 +63,50 @@ def original_of(keys: Keys, seq: int) -> Steps[Recorded]:
     return next(found for found in recorded_from_runs(runs) if found.seq == seq)
 
 
-def _around(
-    keys: Keys, original: Recorded
-) -> Steps[tuple[PortfolioAccount | SymbolAccount, PortfolioAccount | SymbolAccount]]:
-    """Return the account of an event just before it and just after it."""
+def _reversed_seqs(history: Sequence[Recorded], name: str) -> set[int]:
+    return {
+        found.event.seq
+        for found in history
+        if isinstance(found.event, EventReversed) and found.symbol == name
+    }
+
+
+def earliest_needed(history: Sequence[Recorded], original: Recorded) -> int:
+    """Return from which event on a stream must be folded anew to leave ``original`` out.
+
+    That is ``original`` itself, or an earlier event that ``history`` takes back: a fold that leaves
+    out a reversal must leave out what it reverses as well.
+    """
+    return min([original.seq, *_reversed_seqs(history, original.symbol)])
+
+
+def undo_from_history(
+    before: Accounts, history: Sequence[Recorded], original: Recorded
+) -> dict[str, Any]:
+    """Return what a reversal of ``original`` has to take back after the last of ``history``.
+
+    Args:
+        before: The accounts just before the first of ``history``; they are changed.
+        history: The events of the original's stream and the portfolio's own, from what
+            :func:`earliest_needed` says, or before.
+        original: The event to take back.
+
+    Raises:
+        RuleViolation: It is a reversal itself, was reversed already, or later events depend on it.
+    """
     name = original.symbol
-    state = yield from accounts_at(keys, original.seq - 1, symbols={name} - {""})
-    before = state.account(name)
-    fork = before.fork([original.event])
-    after = Accounts(portfolio=state.portfolio, symbols=dict(state.symbols))
-    if isinstance(fork, SymbolAccount):
-        after.symbols[name] = fork
-    else:
-        after.portfolio = fork
-    with exact():
-        step(after, original.event, original.seq)
-    return before, after.account(name)
+    later = [found for found in history if found.symbol == name and found.seq > original.seq]
+    _check_reversible(original, later)
+    gone = {original.seq, *_reversed_seqs(history, name)}
+    kept = [
+        found
+        for found in history
+        if found.symbol != name or not (found.seq in gone or isinstance(found.event, EventReversed))
+    ]
+    without = fold(kept, deepcopy(before)).account(name)
+    if without.quarantine is not None:
+        raise _depended_on(original, [without.quarantine.seq])
+    return contribution(without, fold(history, before).account(name))
 
 
 def _check_reversible(original: Recorded, later: Sequence[Recorded]) -> None:
@@ -80,19 +116,26 @@ def _check_reversible(original: Recorded, later: Sequence[Recorded]) -> None:
             "reversal-of-reversal",
             f"EventReversed: #{original.seq} is a reversal itself",
             hint="append the reversed event anew instead",
+            event_type="EventReversed",
         )
     for found in later:
         if isinstance(found.event, EventReversed) and found.event.seq == original.seq:
             raise RuleViolation(
-                "reversed-already", f"EventReversed: #{original.seq} was reversed by #{found.seq}"
+                "reversed-already",
+                f"EventReversed: #{original.seq} was reversed by #{found.seq}",
+                event_type="EventReversed",
             )
-    numbers = dependents(original.event, later)
-    if numbers:
-        shown = ", ".join(f"#{number}" for number in numbers[:20])
-        more = f" and {len(numbers) - 20} more" if len(numbers) > 20 else ""
-        raise RuleViolation(
-            "reversal-depends",
-            f"EventReversed: {original.type} #{original.seq} cannot be reversed while later events "
-            f"depend on it: {shown}{more}",
-            hint="reverse those first, the last one first",
-        )
+    if numbers := dependents(original.event, later):
+        raise _depended_on(original, numbers)
+
+
+def _depended_on(original: Recorded, numbers: Sequence[int]) -> RuleViolation:
+    shown = ", ".join(f"#{number}" for number in numbers[:20])
+    more = f" and {len(numbers) - 20} more" if len(numbers) > 20 else ""
+    return RuleViolation(
+        "reversal-depends",
+        f"EventReversed: {original.type} #{original.seq} cannot be reversed while later events "
+        f"depend on it: {shown}{more}",
+        hint="reverse those first, the last one first",
+        event_type="EventReversed",
+    )
