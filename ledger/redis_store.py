@@ -8,11 +8,9 @@ replies into dictionaries, which costs more than the replies.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import threading
 import time
 from collections.abc import Sequence
-from importlib.resources import files
 from typing import Any, Final
 
 import hiredis
@@ -21,13 +19,12 @@ import redis.asyncio
 
 from ledger.errors import StoreError, StoreRefused, StoreUnavailable
 from ledger.locators import REPLY_TIMEOUT_S, Locator
-from ledger.store import APPEND, Command, Reply
+from ledger.scripts import SCRIPTS
+from ledger.store import Command, Reply
 
 __all__ = ["AsyncRedisConnection", "RedisConnection"]
 
-_SCRIPT: Final = (files("ledger") / "append.lua").read_bytes()
-_SHA: Final = hashlib.sha1(_SCRIPT).hexdigest()  # noqa: S324  # the name the server gives it
-
+_LOADING: Final[list[Command]] = [("SCRIPT", "LOAD", script.source) for script in SCRIPTS.values()]
 _SLOWEST_RETRY_S: Final = 0.5
 
 _PASSING: Final = (
@@ -97,8 +94,9 @@ def _packed(commands: Sequence[Command]) -> bytes:
     """
     pack: Any = hiredis.pack_command
     return b"".join(
-        pack(("EVALSHA", _SHA, *command[1:]) if command[0] == APPEND else command)
+        pack(("EVALSHA", script.sha, *command[1:]) if script else command)
         for command in commands
+        for script in (SCRIPTS.get(command[0]),)
     )
 
 
@@ -163,7 +161,7 @@ class RedisConnection:
         if self._raw is None:
             self._raw = self._locator.connection()
             self._raw.connect()
-            self._send(_packed([("SCRIPT", "LOAD", _SCRIPT)]), 1)
+            self._send(_packed(_LOADING), len(_LOADING))
         return self._send(packed, count)
 
     def _send(self, packed: bytes, count: int) -> list[Reply]:
@@ -221,7 +219,7 @@ class AsyncRedisConnection:
             self._raw = self._locator.aconnection()
             self._parser = hiredis.Reader()
             await self._raw.connect()
-            await self._send(_packed([("SCRIPT", "LOAD", _SCRIPT)]), 1)
+            await self._send(_packed(_LOADING), len(_LOADING))
         return await self._send(packed, count)
 
     async def _send(self, packed: bytes, count: int) -> list[Reply]:

@@ -10,7 +10,18 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-__all__ = ["APPEND", "AsyncConnection", "Command", "Connection", "Reply", "Steps", "arun", "run"]
+__all__ = [
+    "APPEND",
+    "GROUP",
+    "PROJECT",
+    "AsyncConnection",
+    "Command",
+    "Connection",
+    "Reply",
+    "Steps",
+    "arun",
+    "run",
+]
 
 Command: TypeAlias = tuple[str | bytes | int, ...]
 Reply: TypeAlias = Any
@@ -21,6 +32,12 @@ Steps: TypeAlias = Generator[Sequence[Command], list[Reply], T]
 
 APPEND = "APPEND"
 """The name by which a command calls the append script; a connection knows how to run it."""
+
+GROUP = "GROUP"
+"""The name of the script that shares the symbols of a group among its consumers."""
+
+PROJECT = "PROJECT"
+"""The name of the script that keeps a live projection."""
 
 
 class Connection(Protocol):
