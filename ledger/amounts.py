@@ -101,10 +101,12 @@ def _number(value: Amount, field: str) -> Decimal:
     """Read the types that are numbers, and text that is written as one."""
     if isinstance(value, bool):
         raise InvalidAmount(field, value, "is a truth value, not a number")
+    if isinstance(value, int) and value.bit_length() > MAX_DIGITS * 4:
+        raise InvalidAmount(field, "a whole number", f"has more than {MAX_DIGITS} digits")
     if isinstance(value, int | Decimal):
         return Decimal(value)
     if isinstance(value, float):
-        return Decimal(repr(value))
+        return Decimal(float.__repr__(value))  # a subclass may print otherwise
     if not isinstance(value, str):
         raise InvalidAmount(field, value, f"is a {type(value).__name__}, not a number")
     if len(value) > MAX_DIGITS + 8:

@@ -39,6 +39,7 @@ MAX_LINE_BYTES: Final = 1_048_576
 _encode = msgspec.json.Encoder().encode
 _AnyEvent = reduce(operator.or_, EVENT_TYPES.values())
 _decode = msgspec.json.Decoder(list[_AnyEvent]).decode  # type: ignore[valid-type]
+_TYPE = re.compile(r"([A-Za-z]\w{0,63})(?:/(\d{1,9}))?", re.ASCII).fullmatch
 _EXPONENT = re.compile(rb"\d[eE][+-]?\d").search
 
 
@@ -83,7 +84,7 @@ def decode_events(payload: bytes) -> list[Event]:
         events: list[Event] = _decode(payload)
     except msgspec.ValidationError:
         return [_older(fields) for fields in _objects(payload)]
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidEvent(f"not the JSON of events: {error}") from None
     return events
 
@@ -91,14 +92,16 @@ def decode_events(payload: bytes) -> list[Event]:
 def _objects(payload: bytes) -> list[dict[str, Any]]:
     try:
         return msgspec.json.decode(payload, type=list[dict[str, Any]])
-    except msgspec.ValidationError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidEvent(f"not a list of events: {error}") from None
 
 
 def _older(fields: dict[str, Any]) -> Event:
     """Decode one event that is not of a present shape, or say why it is none."""
-    name, _, number = str(fields.pop("type", "")).partition("/")
-    schema = int(number) if number.isdecimal() else 1
+    found = _TYPE(str(fields.pop("type", "")))
+    if found is None:
+        raise InvalidEvent("not an event: type is missing, or is not a name")
+    name, schema = found[1], int(found[2] or 1)
     if name not in EVENT_TYPES:
         raise SchemaTooNew(
             f"this build does not know the event type {name!r:.80}",
@@ -149,7 +152,7 @@ def event_from_line(line: bytes | str) -> Event:
         assigned = [name for name in _ASSIGNED if f"`{name}`" in str(error)]
         hint = f"{assigned[0]} is assigned by the store; leave it out" if assigned else _LINE_HINT
         raise InvalidEvent(f"not an event: {error}", hint=hint) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidEvent(f"not JSON: {error}", hint=_LINE_HINT) from None
     return _event_from(parts)
 
@@ -159,7 +162,7 @@ _LINE_HINT: Final = 'write {"type":"PriceMarked","symbol":"AAPL","data":{"price"
 
 def _event_from(parts: _Line) -> Event:
     kind = EVENT_TYPES.get(parts.type)
-    fields = {name: _value(raw) for name, raw in parts.data.items()}
+    fields = {name: _value(name, raw) for name, raw in parts.data.items()}
     fields = upcast(parts.type, parts.schema or (kind.schema if kind else 1), fields)
     if kind is None:  # upcast has refused it
         raise InvalidEvent(f"type: {parts.type!r:.80} is no event type")
@@ -171,12 +174,15 @@ def _event_from(parts: _Line) -> Event:
     return kind(**fields)
 
 
-def _value(raw: msgspec.Raw) -> Any:
+def _value(name: str, raw: msgspec.Raw) -> Any:
     """Read a JSON value; numbers that are not whole stay the text they were written as."""
     text = bytes(raw).strip()
     if text[:1] in b"-0123456789":
         return int(text) if text.lstrip(b"-").isdigit() and len(text) < 300 else text.decode()
-    return msgspec.json.decode(text)
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidEvent(f"{name}: not JSON: {error}", hint=_LINE_HINT) from None
 
 
 def line_from_recorded(recorded: Recorded) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, overload
 
 import msgspec
@@ -69,7 +70,7 @@ def _side(value: Any, field: str) -> OrderSide:
         raise InvalidEvent(f'{field}: {value!r} is neither "buy" nor "sell"') from None
 
 
-_PRINTABLE = re.compile(r"[^\s\x00-\x1f\x7f-\x9f]{1,128}")
+_PRINTABLE = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,128}")
 
 
 def _id(value: Any, field: str) -> str:
@@ -80,7 +81,7 @@ def _id(value: Any, field: str) -> str:
     return value
 
 
-_SYMBOL = re.compile(r"[^\s\x00-\x1f\x7f-\x9f]{1,64}")
+_SYMBOL = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,64}")
 
 
 def _symbol(value: Any, field: str) -> str:
@@ -105,9 +106,14 @@ def _currency(value: Any, field: str) -> str:
     return value
 
 
+_SURROGATE = re.compile(r"[\ud800-\udfff]").search
+
+
 def _text(value: Any, field: str) -> str:
     if not isinstance(value, str) or len(value) > MAX_TEXT:
         raise InvalidEvent(f"{field}: {value!r:.80} is not a text of at most {MAX_TEXT} characters")
+    if _SURROGATE(value):
+        raise InvalidEvent(f"{field}: {value!r:.80} is not valid Unicode")
     return value
 
 
@@ -116,6 +122,17 @@ def _one_of(words: tuple[Any, ...]) -> Check:
         if value not in words:
             raise InvalidEvent(f"{field}: {value!r:.80} is none of {', '.join(map(str, words))}")
         return value
+
+    return check
+
+
+def _member_of(kind: type[Enum]) -> Check:
+    def check(value: Any, field: str) -> Any:
+        try:
+            return kind(value)
+        except ValueError:
+            words = ", ".join(str(member.value) for member in kind)
+            raise InvalidEvent(f"{field}: {value!r:.80} is none of {words}") from None
 
     return check
 
@@ -139,7 +156,10 @@ def _when(value: Any, field: str) -> datetime:
             f"{field}: {value!r:.80} is not a time with its zone",
             hint="write 2026-11-20T14:32:05Z, or pass an aware datetime",
         )
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise InvalidEvent(f"{field}: {value!r:.80} is outside the years 1 to 9999") from None
 
 
 if TYPE_CHECKING:
@@ -226,6 +246,8 @@ def _check_of(field: msgspec.inspect.Field) -> Check | None:
             return check
         if isinstance(kind, msgspec.inspect.LiteralType):
             return _one_of(tuple(kind.values))
+        if isinstance(kind, msgspec.inspect.EnumType):
+            return _member_of(kind.cls)
     return None
 
 
@@ -253,6 +275,8 @@ class CheckedMeta(msgspec.StructMeta):
         if checks is None:
             checks = _CHECKS[self] = _checks_of(self)
         named = dict(zip(checks, args, strict=False)) | given
+        if len(named) != len(args) + len(given):
+            raise InvalidEvent(f"{self.__name__}: a field is given twice, or there are too many")
         for name, value in named.items():
             if name not in checks:
                 raise InvalidEvent(

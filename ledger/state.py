@@ -66,6 +66,11 @@ def _merged(
         known = merged.setdefault(item.symbol, {}).setdefault(key, item)
         if known != item:
             raise InvalidInput(f"{what} {key} is given twice, and differently")
+    symbol_of: dict[str, str] = {}
+    for symbol, items in merged.items():
+        for key in items:
+            if symbol_of.setdefault(key, symbol) != symbol:
+                raise InvalidInput(f"{what} {key} stands under {symbol_of[key]} and {symbol}")
     return merged
 
 

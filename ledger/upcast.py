@@ -9,9 +9,9 @@ shape stays in the tests for good.
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any, Final
 
+from ledger.amounts import amount
 from ledger.errors import InvalidEvent, SchemaTooNew
 from ledger.events import EVENT_TYPES
 
@@ -22,7 +22,7 @@ def _adjusted_1_to_2(fields: dict[str, Any]) -> dict[str, Any]:
     """A split was one number; it became a ratio, since 3-for-1 reversed has no exact decimal."""
     if fields.get("split") is None:
         return fields
-    new, old = Decimal(str(fields["split"])).as_integer_ratio()
+    new, old = amount(fields["split"], "split").as_integer_ratio()
     return fields | {"split": f"{new}/{old}"}
 
 
