@@ -162,8 +162,12 @@ def share(total: Decimal, part: Decimal, whole: Decimal) -> Decimal:
 
 
 def exact_quotient(dividend: Decimal, divisor: Decimal) -> Decimal | None:
-    """Return ``dividend / divisor`` if 34 significant digits hold it exactly, else ``None``."""
-    result = _QUOTIENT.divide(dividend, divisor)
+    """Return ``dividend / divisor`` if it has a last digit, else ``None``.
+
+    The divisor is a whole number up to 1,000,000, so an exact quotient has at most 20 digits more.
+    """
+    precision = len(dividend.as_tuple().digits) + 32
+    result = decimal.Context(prec=precision).divide(dividend, divisor)
     return result if multiply(result, divisor) == dividend else None
 
 

@@ -87,11 +87,17 @@ def check(accounts: Accounts, event: Event, seq: int) -> None:
     """Evolve ``accounts`` by an event that is about to be appended as number ``seq``.
 
     Raises:
-        RuleViolation: The state cannot take it. The account is as it was.
+        RuleViolation: The state cannot take it. The accounts are as they were.
     """
+    is_new = bool(event.symbol) and event.symbol not in accounts.symbols
+    account = accounts.account(event.symbol)
     with exact():
-        account = accounts.account(event.symbol)
-        rules.no_quarantine(event, account)
-        EVOLVERS[type(event)](event, account, accounts, seq)
+        try:
+            rules.no_quarantine(event, account)
+            EVOLVERS[type(event)](event, account, accounts, seq)
+        except RuleViolation:
+            if is_new:
+                del accounts.symbols[event.symbol]
+            raise
         account.seq = accounts.seq = seq
         account.revision += 1

@@ -95,7 +95,9 @@ def _reduce(
             del account.closed[next(iter(account.closed))]
         return
     if account.mark is None:
-        position.value -= share(position.value, quantity, position.quantity)
+        # The share of the gain, not of the value: the lots that leave may have cost more or less.
+        gain = position.value - position.cost
+        position.value -= cost + share(gain, quantity, position.quantity)
     else:
         position.value = account.money(position.quantity - quantity, account.mark)
     position.quantity -= quantity
