@@ -121,7 +121,7 @@ class LoopUpdate(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str | None
 
 
-def loop_update(  # noqa: PLR0917 (in the order of update_loop_metrics)
+def loop_update(
     loop_time_ms: Number,
     trades_opened: int,
     spread_bps: Number,

@@ -86,7 +86,7 @@ class MetricsCollector:
             self._total = Tally(self._buffer_capacity)
             self._tallies: dict[str | None, Tally] = {}
 
-    def update_loop_metrics(  # noqa: PLR0917 (the order is fixed)
+    def update_loop_metrics(
         self,
         loop_time_ms: Number,
         trades_opened: int,
@@ -122,7 +122,7 @@ class MetricsCollector:
         )
         self._apply(update)
 
-    async def aupdate_loop_metrics(  # noqa: PLR0917 (the order is fixed)
+    async def aupdate_loop_metrics(
         self,
         loop_time_ms: Number,
         trades_opened: int,
@@ -231,7 +231,7 @@ class MetricsCollector:
             self._wake.set()
             self._worker = asyncio.create_task(self._work(self._wake), name="metrics-queue")
 
-    async def aqueue_metrics(  # noqa: PLR0917 (the order is fixed)
+    async def aqueue_metrics(
         self,
         loop_time_ms: Number,
         trades_opened: int,

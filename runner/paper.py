@@ -23,10 +23,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from ledger import OrderSide, OrderStatus, split_ratio
 from ledger.amounts import amount, exact
 from ledger.errors import InvalidInput, NotFound
-from ledger.events import split_ratio
-from ledger.orders import OrderSide, OrderStatus
 from runner.exchange import OrderRequest, Report, ReportKind
 from runner.market import Book
 from runner.paper_account import PaperAccount, PaperOrder

@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from ledger import OrderSide, OrderStatus, split_ratio
 from ledger.amounts import ZERO, add, exact, multiply, negate, quotient, subtract
-from ledger.events import split_ratio
-from ledger.orders import OrderSide, OrderStatus
 from runner.exchange import Report
 
 __all__ = ["Fill", "PaperAccount", "PaperOrder", "Split", "account_from_fills"]

@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from ledger import OrderSide
 from ledger.amounts import ZERO, add, amount, exact, multiply, subtract
 from ledger.errors import InvalidInput
-from ledger.orders import OrderSide
 from runner.market import Book
 from runner.paper_account import Fill, PaperOrder
 

@@ -59,7 +59,7 @@ def _table_from_rows(name: str, rows: Iterable[Mapping[str, Any]]) -> Table:
 
 def _table_from_parquet(path: Path) -> Table:
     try:
-        import polars as pl  # noqa: PLC0415 - an extra
+        import polars as pl
     except ImportError:
         raise InvalidInput(
             f"{path}: reading Parquet needs polars, which is not installed",
