@@ -8,7 +8,8 @@
 --       9 latest occurred_at in ms  10 '1' where a session starts  11 checksum of the feed entry
 --       12 number of streams  13 number of claims
 --       then per stream: symbol, expected revision, event count, offset of its last event,
---                        distances, checksum, payload
+--                        distances, checksum, payload,
+--                        the commit that must be the stream's last ('' for any)
 --       then per claim: its field
 --
 -- A script does not roll back, so everything that can refuse comes before the first write.
@@ -56,10 +57,16 @@ if ARGV[7] ~= '' and ARGV[7] ~= control then return {'stale', ''} end
 
 local revisions = {}
 for i = 1, streams do
-  local at = 13 + (i - 1) * 7
+  local at = 13 + (i - 1) * 8
   local symbol, expected = ARGV[at + 1], ARGV[at + 2]
   local revision = redis.call('HGET', KEYS[2], symbol) or '0'
   if expected ~= '' and expected ~= revision then return {'stale', symbol} end
+  -- What was tried on a commit sent just before is taken only on that very commit: another one of
+  -- as many events in its place would have the same revision.
+  if ARGV[at + 8] ~= '' then
+    local tail = redis.call('XREVRANGE', KEYS[5 + i], '+', '-', 'COUNT', 1)[1]
+    if not tail or tail[2][2] ~= ARGV[at + 8] then return {'stale', symbol} end
+  end
   revisions[i] = tonumber(revision)
   local last = string.format('%.0f', seq + tonumber(ARGV[at + 4]))
   if redis.call('XRANGE', KEYS[5 + i], last, '+', 'COUNT', 1)[1] then
@@ -68,7 +75,7 @@ for i = 1, streams do
 end
 
 for i = 1, claims do
-  local field = ARGV[13 + streams * 7 + i]
+  local field = ARGV[13 + streams * 8 + i]
   local taken = redis.call('HGET', KEYS[5 + streams + i], field)
   if taken then return {'claimed', field, taken} end
 end
@@ -85,7 +92,7 @@ local time_text, occurred_text = text(time), text(occurred)
 local feed_seal = tonumber(ARGV[11]) + occurred % P
 local events, summary, written = 0, {}, {}
 for i = 1, streams do
-  local at = 13 + (i - 1) * 7
+  local at = 13 + (i - 1) * 8
   local count = tonumber(ARGV[at + 3])
   local last, revision = seq + tonumber(ARGV[at + 4]), revisions[i] + count
   local seal = (tonumber(ARGV[at + 6]) + last % P * 3 + revision % P * 5 + time % P * 7) % P
@@ -116,13 +123,13 @@ local feed_id = text(last) .. '-' .. text(events)
 redis.call('XADD', KEYS[4], feed_id, 'c', ARGV[1], 'w', ARGV[4], 't', time_text,
   'o', occurred_text, 'f', ARGV[3], 'h', text(feed_seal), 's', lines)
 for i = 1, streams do
-  redis.call('HSET', KEYS[2], ARGV[13 + (i - 1) * 7 + 1], revisions[i])
+  redis.call('HSET', KEYS[2], ARGV[13 + (i - 1) * 8 + 1], revisions[i])
 end
 redis.call('HSET', KEYS[1], 'seq', text(last), 'recorded_at', time_text, 'occurred', occurred_text,
   'layout', '1')
 if ARGV[8] ~= '0' then redis.call('HSET', KEYS[1], 'control', text(seq + tonumber(ARGV[8]))) end
 redis.call('HSET', KEYS[5], ARGV[2], text(last))
 for i = 1, claims do
-  redis.call('HSET', KEYS[5 + streams + i], ARGV[13 + streams * 7 + i], text(last))
+  redis.call('HSET', KEYS[5 + streams + i], ARGV[13 + streams * 8 + i], text(last))
 end
 return {'ok', feed_id, time_text, lines}

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ledger.accounts import PortfolioAccount, SymbolAccount
 from ledger.codec import encode_events, fingerprint
 from ledger.entry import entry_checksum, feed_checksum
 from ledger.errors import (
@@ -119,7 +120,9 @@ class Draft:
 
     Attributes:
         events: With ``occurred_at`` filled in.
+        claims: The ids that nobody in the portfolio may have used before, each with its kind.
         field: The name under which its bucket knows the commit.
+        forks, tried_seq: The accounts it was tried on, and the number its first event had there.
         outcome: What became of it: a :class:`Commit` or the error; ``None`` while under way.
     """
 
@@ -140,15 +143,40 @@ class Draft:
         self.field = field
         self.expected = expected
         self.is_chosen = is_chosen
-        self.events = at_time(given, now)
+        self.take(at_time(given, now))
+        if isinstance(expected, Mapping):
+            self._check_touched(expected)
         # What was given counts as the content: the same lines sent again later are the same commit.
         self.fingerprint = fingerprint(given)
         self.outcome: Commit | LedgerError | None = None
+        self.forks: list[PortfolioAccount | SymbolAccount] = []
+        self.tried_seq = 0
+
+    def take(self, events: list[Event]) -> None:
+        """Make ``events`` those of the draft."""
+        self.events = events
+        self._offsets: dict[str, list[int]] = {}
+        for offset, event in enumerate(events, start=1):
+            self._offsets.setdefault(event.symbol, []).append(offset)
+        self.claims = _claims(events)
+
+    def _check_touched(self, expected: Mapping[str, int]) -> None:
+        # The stream of a reversal is known only when it is appended.
+        others = sorted(set(expected) - set(self._offsets))
+        if others and not isinstance(self.events[0], EventReversed):
+            raise InvalidInput(
+                f"expected: {others[0]!r} is no symbol of the commit",
+                hint="demand revisions of its own symbols, or the portfolio's sequence number",
+            )
 
     @property
     def streams(self) -> list[str]:
         """The streams it touches, in the order of their first event."""
-        return list(dict.fromkeys(event.symbol for event in self.events))
+        return list(self._offsets)
+
+    def events_of(self, name: str) -> list[Event]:
+        """The events of one stream, in order."""
+        return [self.events[offset - 1] for offset in self._offsets[name]]
 
     def result(self) -> Commit:
         """Return the commit, or raise what became of it."""
@@ -165,18 +193,20 @@ class Draft:
         writer: str,
         epoch: int | None,
         revisions: Mapping[str, int],
+        before: Mapping[str, str],
         control: int | None,
     ) -> Command:
-        """Build the call of the append script."""
-        streams = self.streams
-        offsets: dict[str, list[int]] = {name: [] for name in streams}
-        for offset, event in enumerate(self.events, start=1):
-            offsets[event.symbol].append(offset)
+        """Build the call of the append script.
+
+        It was tried on ``revisions``, and in the streams that ``before`` names on the commit with
+        that id, which is sent just before this one.
+        """
+        streams, claims = self.streams, self.claims
         parts: list[str | bytes | int] = []
         for name in streams:
-            parts += self._stream_arguments(name, offsets[name], writer, revisions)
-        claims = _claims(self.events)
-        counts = [(name, len(offsets[name])) for name in streams]
+            parts += self._stream_arguments(name, writer, revisions)
+            parts.append(before.get(name, ""))
+        counts = [(name, len(offsets)) for name, offsets in self._offsets.items()]
         crc = feed_checksum(self.id, writer, self.fingerprint, counts)
         return (
             APPEND,
@@ -196,22 +226,19 @@ class Draft:
 
     def _clock_arguments(self) -> tuple[int, int, str]:
         """The offset of the last control event, the latest occurrence, whether a session starts."""
-        control = max(
-            (
-                offset
-                for offset, event in enumerate(self.events, start=1)
-                if isinstance(event, _CONTROL) and not event.symbol
-            ),
-            default=0,
-        )
-        latest = max(_ms_from_moment(event.occurred_at or _EPOCH) for event in self.events)
-        starts = any(isinstance(event, SessionStarted) for event in self.events)
-        return control, latest, "1" if starts else ""
+        control = 0
+        for offset in self._offsets.get("", ()):
+            if isinstance(self.events[offset - 1], _CONTROL):
+                control = offset
+        latest = max(event.occurred_at or _EPOCH for event in self.events)
+        starts = "" in self._offsets and any(isinstance(e, SessionStarted) for e in self.events)
+        return control, _ms_from_moment(latest), "1" if starts else ""
 
     def _stream_arguments(
-        self, name: str, offsets: list[int], writer: str, revisions: Mapping[str, int]
+        self, name: str, writer: str, revisions: Mapping[str, int]
     ) -> list[str | bytes | int]:
-        payload = encode_events([self.events[offset - 1] for offset in offsets])
+        payload = encode_events(self.events_of(name))
+        offsets = self._offsets[name]
         last = offsets[-1]
         is_dense = last - offsets[0] + 1 == len(offsets)
         distances = "" if is_dense else ",".join(str(last - offset) for offset in offsets)

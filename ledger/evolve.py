@@ -17,7 +17,7 @@ from ledger.event import Event, Recorded
 from ledger.events import EVENT_TYPES
 from ledger.evolver import EVOLVERS
 
-__all__ = ["check", "evolve", "fold", "fold_runs", "step"]
+__all__ = ["check", "check_all", "evolve", "fold", "fold_runs", "step"]
 
 _ENTERED = (evolve_orders, evolve_portfolio, evolve_positions)
 if missing := set(EVENT_TYPES.values()) - set(EVOLVERS):
@@ -87,17 +87,22 @@ def check(accounts: Accounts, event: Event, seq: int) -> None:
     """Evolve ``accounts`` by an event that is about to be appended as number ``seq``.
 
     Raises:
-        RuleViolation: The state cannot take it. The accounts are as they were.
+        RuleViolation: The state cannot take it. The account is as it was.
     """
-    is_new = bool(event.symbol) and event.symbol not in accounts.symbols
-    account = accounts.account(event.symbol)
+    check_all(accounts, [event], seq)
+
+
+def check_all(accounts: Accounts, events: Iterable[Event], first_seq: int) -> None:
+    """Evolve ``accounts`` by events that are about to be appended from ``first_seq`` on.
+
+    Raises:
+        RuleViolation: The state cannot take one of them; those before it have been evolved.
+    """
     with exact():
-        try:
-            rules.no_quarantine(event, account)
-            EVOLVERS[type(event)](event, account, accounts, seq)
-        except RuleViolation:
-            if is_new:
-                del accounts.symbols[event.symbol]
-            raise
-        account.seq = accounts.seq = seq
-        account.revision += 1
+        for seq, event in enumerate(events, start=first_seq):
+            account = accounts.account(event.symbol)
+            if account.quarantine is not None:
+                rules.no_quarantine(event, account)
+            EVOLVERS[event.__class__](event, account, accounts, seq)
+            account.seq = accounts.seq = seq
+            account.revision += 1

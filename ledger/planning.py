@@ -14,12 +14,13 @@ __all__ = ["check_own_ids", "claimed", "is_reversal", "together"]
 
 _RULE_OF_CLAIM: Final = {"o": "order-exists", "p": "position-exists", "s": "session-exists"}
 _NAME_OF_CLAIM: Final = {"o": "order", "p": "position", "s": "session"}
+_TYPE_OF_CLAIM: Final = {"o": "OrderPlaced", "p": "PositionOpened", "s": "SessionStarted"}
 
 
 def together(drafts: Sequence[Draft]) -> Sequence[Draft]:
     """The drafts that can be sent at once: what decides over other streams goes alone."""
     for index, draft in enumerate(drafts):
-        if any(not event.symbol for event in draft.events) or is_reversal(draft):
+        if "" in draft.streams or is_reversal(draft):
             return drafts[: index or 1]
     return drafts
 
@@ -31,21 +32,19 @@ def is_reversal(draft: Draft) -> bool:
 
 def check_own_ids(draft: Draft) -> None:
     """An id that is used once in the portfolio is used once in the commit."""
-    seen: set[tuple[str, str]] = set()
-    for event in draft.events:
-        for kind, name in (("OrderPlaced", "order_id"), ("PositionOpened", "position_id")):
-            if event.type == kind:
-                key = name, getattr(event, name)
-                if key in seen:
-                    raise RuleViolation(
-                        f"{name.removesuffix('_id')}-exists",
-                        f"{kind} in {event.symbol}: {name} {key[1]} stands twice in the commit",
-                        event_type=kind,
-                    )
-                seen.add(key)
+    if len(set(draft.claims)) == len(draft.claims):
+        return
+    twice = next(claim for claim in draft.claims if draft.claims.count(claim) > 1)
+    kind, _, name = twice.partition(":")
+    raise RuleViolation(
+        _RULE_OF_CLAIM[kind],
+        f"{_NAME_OF_CLAIM[kind]} id {name} stands twice in the commit",
+        hint=f"give every {_NAME_OF_CLAIM[kind]} an id of its own",
+        event_type=_TYPE_OF_CLAIM[kind],
+    )
 
 
-def claimed(draft: Draft, reply: Reply) -> RuleViolation:
+def claimed(reply: Reply) -> RuleViolation:
     """Build the refusal of an id that was used before, possibly in another symbol."""
     _, field, seq = (part.decode() for part in reply)
     kind, _, name = field.partition(":")
@@ -53,5 +52,5 @@ def claimed(draft: Draft, reply: Reply) -> RuleViolation:
         _RULE_OF_CLAIM[kind],
         f"{_NAME_OF_CLAIM[kind]} id {name} was used before, in the commit that ends at #{seq}",
         hint=f"give every {_NAME_OF_CLAIM[kind]} an id of its own",
-        event_type=draft.events[0].type,
+        event_type=_TYPE_OF_CLAIM[kind],
     )

@@ -48,11 +48,15 @@ class Head:
 
 def head(keys: Keys) -> Steps[Head]:
     """Ask how far the portfolio has come."""
-    # In this order a commit in between can only make the revisions newer, never miss a stream.
-    meta, flat = yield [
-        ("HMGET", keys.meta, "seq", "recorded_at"),
-        ("HGETALL", keys.revisions),
-    ]
+    while True:
+        meta, flat, again = yield [
+            ("HMGET", keys.meta, "seq", "recorded_at"),
+            ("HGETALL", keys.revisions),
+            ("HGET", keys.meta, "seq"),
+        ]
+        # A commit in between would show as damage: revisions that no event up to `seq` has.
+        if meta[0] == again:
+            break
     pairs = zip(flat[::2], flat[1::2], strict=True)
     revisions = {symbol.decode(): int(revision) for symbol, revision in pairs}
     return Head(int(meta[0] or 0), int(meta[1] or 0), revisions)

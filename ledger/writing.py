@@ -8,7 +8,7 @@ now, and sends again under the same id; runners of different symbols never meet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -22,9 +22,9 @@ from ledger.errors import (
     RevisionConflict,
     RuleViolation,
 )
-from ledger.event import Event
+from ledger.event import Event, Recorded
 from ledger.events import EventReversed
-from ledger.evolve import check, step
+from ledger.evolve import check_all, step
 from ledger.folding import accounts_at, catch_up, read_runs, recorded_from_runs
 from ledger.keys import Keys
 from ledger.planning import check_own_ids, claimed, is_reversal, together
@@ -129,56 +129,59 @@ class WriterCore:
             # Perhaps only we are behind: look again before refusing.
             yield from self._catch_up({name for draft in refused for name in draft.streams} | {""})
             commands, refused = self._plan(drafts)
-        for draft, error in refused.items():
-            yield from self._refuse(draft, error)
-        if commands:
-            sent = [draft for draft in drafts if draft in commands]
+        sent = [draft for draft in drafts if draft in commands]
+        if sent:
             replies = yield [commands[draft] for draft in sent]
             for draft, reply in zip(sent, replies, strict=True):
                 yield from self._settle(draft, reply)
+        # A refusal that counted on a commit which then failed is no refusal yet: try again.
+        if all(isinstance(draft.outcome, Commit) for draft in sent):
+            for draft, error in refused.items():
+                yield from self._refuse(draft, error)
 
     def _plan(
         self, drafts: Sequence[Draft]
     ) -> tuple[dict[Draft, Command], dict[Draft, AppendRefused]]:
         """Try drafts one after the other on forks; return the commands and the refusals."""
-        trial = Accounts(portfolio=self._accounts.portfolio, symbols={})
+        trial = Accounts(seq=self._accounts.seq, portfolio=self._accounts.portfolio, symbols={})
         commands: dict[Draft, Command] = {}
         refused: dict[Draft, AppendRefused] = {}
+        before: dict[str, str] = {}
         for draft in drafts:
             if draft.outcome is not None:
                 continue
             try:
-                commands[draft] = self._try(draft, trial)
+                commands[draft] = self._try(draft, trial, before)
+                before |= dict.fromkeys(draft.streams, draft.id)
             except AppendRefused as error:
                 refused[draft] = error
         return commands, refused
 
-    def _try(self, draft: Draft, trial: Accounts) -> Command:
+    def _try(self, draft: Draft, trial: Accounts, before: Mapping[str, str]) -> Command:
         """Evolve a draft's events on forks; keep them in ``trial`` if all were taken."""
         forks = Accounts(portfolio=trial.portfolio, symbols=dict(trial.symbols))
         revisions: dict[str, int] = {}
         for name in draft.streams:
-            account = self._forked(draft, name, trial)
+            account = trial.symbols.get(name) or self._accounts.account(name)
+            account = (account if name else trial.portfolio).fork(draft.events_of(name))
             revisions[name] = account.revision
-            if isinstance(account, SymbolAccount):
-                forks.symbols[name] = account
-            else:
-                forks.portfolio = account
+            _put(forks, account)
         self._check_expected(draft, revisions)
         check_own_ids(draft)
-        for event in draft.events:
-            check(forks, event, self._accounts.seq)
+        check_all(forks, draft.events, trial.seq + 1)
         control = None if "" in draft.streams else self._accounts.portfolio.control_seq
         trial.portfolio, trial.symbols = forks.portfolio, forks.symbols
+        draft.forks = [forks.account(name) for name in draft.streams]
+        draft.tried_seq = trial.seq + 1
+        trial.seq += len(draft.events)
         return draft.command(
-            self.keys, writer=self.name, epoch=self.epoch, revisions=revisions, control=control
+            self.keys,
+            writer=self.name,
+            epoch=self.epoch,
+            revisions=revisions,
+            before=before,
+            control=control,
         )
-
-    def _forked(self, draft: Draft, name: str, trial: Accounts) -> PortfolioAccount | SymbolAccount:
-        if not name:
-            return trial.portfolio.fork(draft.events)
-        account = trial.symbols.get(name) or self._accounts.account(name)
-        return account.fork(draft.events)
 
     def _check_expected(self, draft: Draft, revisions: dict[str, int]) -> None:
         if not isinstance(draft.expected, int) and draft.expected is not None:
@@ -195,9 +198,8 @@ class WriterCore:
         draft.outcome = error
         if draft.is_chosen and (yield from self._find_recorded(draft)):
             return
-        if isinstance(error, RevisionConflict) and isinstance(draft.expected, dict):
-            for name, revision in draft.expected.items():
-                yield from self._show_conflict(draft, error.message, name, revision)
+        if isinstance(error, RevisionConflict) and isinstance(draft.expected, Mapping):
+            draft.outcome = yield from self._with_events(error, draft.expected)
 
     def _find_recorded(self, draft: Draft) -> Steps[bool]:
         (last,) = yield [("HGET", draft.bucket, draft.field)]
@@ -212,12 +214,17 @@ class WriterCore:
         draft.settle([b"again", entry_id, known[b"t"], known[b"s"], known[b"f"]])
         return True
 
-    def _show_conflict(self, draft: Draft, message: str, name: str, revision: int) -> Steps[None]:
-        """Report a conflict with the events that were there after ``revision`` of a stream."""
-        account = self._accounts.account(name)
-        runs = yield from read_runs(self.keys, after=0, until=account.seq, symbols=[name])
-        there = [event for event in recorded_from_runs(runs) if event.revision > revision]
-        draft.outcome = RevisionConflict(message, events=there[:_SHOWN_CONFLICTS])
+    def _with_events(
+        self, error: RevisionConflict, expected: Mapping[str, int]
+    ) -> Steps[RevisionConflict]:
+        """Add to a conflict the events that stand after the expected revisions."""
+        there: list[Recorded] = []
+        for name, revision in expected.items():
+            until = self._accounts.account(name).seq
+            runs = yield from read_runs(self.keys, after=0, until=until, symbols=[name])
+            there += [event for event in recorded_from_runs(runs) if event.revision > revision]
+        there.sort(key=lambda event: event.seq)
+        return RevisionConflict(error.message, events=there[:_SHOWN_CONFLICTS])
 
     def _settle(self, draft: Draft, reply: object) -> Steps[None]:
         """Act on the script's answer to one draft."""
@@ -227,14 +234,23 @@ class WriterCore:
         elif word == "conflict":
             yield from self._refuse_expected(draft)
         elif word == "claimed":
-            draft.outcome = claimed(draft, reply)
+            draft.outcome = claimed(reply)
         if word != "ok":
             yield from self._catch_up({*draft.streams, ""})
 
     def _fold_in(self, draft: Draft, first_seq: int) -> None:
+        """Fold a confirmed commit into the accounts."""
+        if first_seq == draft.tried_seq:
+            # Nobody came between: the forks hold just what a fold would make.
+            for account in draft.forks:
+                _put(self._accounts, account)
+            self._accounts.seq = first_seq + len(draft.events) - 1
+            return
         with exact():
             for seq, event in enumerate(draft.events, start=first_seq):
-                step(self._accounts, event, seq)
+                # A draft before it that was refused may have caught up beyond it already.
+                if seq > self._accounts.account(event.symbol).seq:
+                    step(self._accounts, event, seq)
 
     def _refuse_expected(self, draft: Draft) -> Steps[None]:
         expected = draft.expected if isinstance(draft.expected, int) else 0
@@ -275,6 +291,14 @@ class WriterCore:
         yield from self._catch_up({original.symbol})
         until = self._accounts.account(original.symbol).seq
         try:
-            draft.events = [(yield from filled_in(self.keys, reversal, original, until))]
+            draft.take([(yield from filled_in(self.keys, reversal, original, until))])
         except RuleViolation as error:
             yield from self._refuse(draft, error)
+
+
+def _put(accounts: Accounts, account: PortfolioAccount | SymbolAccount) -> None:
+    """Put an account in the place of the one for the same stream."""
+    if isinstance(account, SymbolAccount):
+        accounts.symbols[account.symbol] = account
+    else:
+        accounts.portfolio = account
