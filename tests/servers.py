@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import shutil
@@ -220,28 +219,25 @@ class Proxy:
             server.connect(str(self._upstream))
             is_losing = False
             while ready := self._readable(client, server):
-                with contextlib.suppress(ConnectionError):
+                try:
                     received = ready[0].recv(1 << 20)
-                    if not received:
-                        return
                     if ready[0] is client:
                         is_losing = is_losing or self._is_hit(received)
-                        if is_losing and self.lose == "request":
-                            return self._note()
-                        server.sendall(received)
-                    elif is_losing:
-                        return self._note()
+                        is_over = is_losing and self.lose == "request"
+                        target = server
                     else:
-                        client.sendall(received)
-                    continue
-                return
+                        is_over, target = is_losing, client
+                    if is_over and received:
+                        self.lose = None
+                        self.lost_count += 1
+                    if is_over or not received:
+                        return
+                    target.sendall(received)
+                except ConnectionError:
+                    return
 
     def _is_hit(self, received: bytes) -> bool:
         return self.lose is not None and self.marker in received
-
-    def _note(self) -> None:
-        self.lose = None
-        self.lost_count += 1
 
     def close(self) -> None:
         """Break all connections and end."""
