@@ -22,6 +22,19 @@ from ledger.amounts import (
     quotient,
     subtract,
 )
+from ledger.audit import (
+    Audit,
+    audit_log,
+)
+from ledger.audit_fold import (
+    FoldAudit,
+)
+from ledger.audit_reversals import (
+    check_reversals,
+)
+from ledger.audit_snapshots import (
+    check_snapshots,
+)
 from ledger.clock import (
     Clock,
     utc_now,
@@ -106,11 +119,25 @@ from ledger.orders import (
     OrderSide,
     OrderStatus,
 )
+from ledger.postings import (
+    Posting,
+    postings,
+)
+from ledger.problem import (
+    Problem,
+    Problems,
+)
 from ledger.reversal import (
     contribution,
 )
+from ledger.snapshot import (
+    snapshot_seqs,
+)
 from ledger.state import (
     PortfolioState,
+)
+from ledger.store import (
+    Steps,
 )
 from ledger.sync_face import SyncLedger
 from ledger.timeline import (
@@ -131,6 +158,7 @@ __all__ = [
     "Accounts",
     "Amount",
     "AppendRefused",
+    "Audit",
     "Balance",
     "CashDeposited",
     "CashWithdrawn",
@@ -141,6 +169,7 @@ __all__ = [
     "Event",
     "EventReversed",
     "Fenced",
+    "FoldAudit",
     "InstrumentRegistered",
     "InvalidAmount",
     "InvalidEvent",
@@ -172,7 +201,10 @@ __all__ = [
     "PositionIncreased",
     "PositionOpened",
     "PositionReduced",
+    "Posting",
     "PriceMarked",
+    "Problem",
+    "Problems",
     "RateMarked",
     "Recorded",
     "RevisionConflict",
@@ -184,6 +216,7 @@ __all__ = [
     "SessionHalted",
     "SessionStarted",
     "SnapshotDamaged",
+    "Steps",
     "StoreError",
     "StoreRefused",
     "StoreUnavailable",
@@ -195,7 +228,10 @@ __all__ = [
     "Writer",
     "add",
     "amount",
+    "audit_log",
     "check",
+    "check_reversals",
+    "check_snapshots",
     "contribution",
     "evolve",
     "exact",
@@ -206,7 +242,9 @@ __all__ = [
     "parse_range",
     "plain",
     "position_from_entry",
+    "postings",
     "quotient",
+    "snapshot_seqs",
     "split_ratio",
     "state_from_accounts",
     "step",
