@@ -59,7 +59,7 @@ class OrderEntry(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
 
     side: OrderSide
     quantity: Decimal
-    price: Decimal | None
+    price: Decimal | None = None
     reserve_price: Decimal
     placed_seq: int
     placed_at: datetime | None = None
