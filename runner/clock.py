@@ -13,11 +13,15 @@ if TYPE_CHECKING:
 __all__ = ["Clock", "day_start", "replay_clock", "utc_now"]
 
 
-def replay_clock(provider: RecordedProvider) -> Clock:
-    """Return a clock that shows the instant the playback has come to; at first, its first one."""
+def replay_clock(provider: RecordedProvider, not_before: datetime | None = None) -> Clock:
+    """Return a clock that shows the instant the playback has come to.
+
+    It begins with the first instant, and never shows a time before ``not_before``.
+    """
 
     def now() -> datetime:
-        return provider.now or provider.instants[0]
+        instant = provider.now or provider.instants[0]
+        return instant if not_before is None else max(instant, not_before)
 
     return now
 
