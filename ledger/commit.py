@@ -110,8 +110,8 @@ def _checked(events: Sequence[Event]) -> list[Event]:
                 f"{event.type}: symbol: {event.symbol!r} stands on an event of the whole portfolio",
                 hint="leave the symbol out",
             )
-        if isinstance(event, EventReversed) and len(events) > 1:
-            raise InvalidEvent("EventReversed: it stands alone in its commit")
+        if isinstance(event, EventReversed | CostBasisChosen) and len(events) > 1:
+            raise InvalidEvent(f"{event.type}: it stands alone in its commit")
     return list(events)
 
 

@@ -34,6 +34,7 @@ __all__ = [
     "Entry",
     "FeedEntry",
     "Run",
+    "damaged_entry",
     "entry_checksum",
     "entry_from_reply",
     "feed_checksum",
@@ -71,6 +72,13 @@ class Entry(NamedTuple):
     writer: str
     distances: str
     payload: bytes
+
+    @property
+    def seqs(self) -> Sequence[int]:
+        """The sequence number of each event, ascending."""
+        if self.distances:
+            return [self.last_seq - int(distance) for distance in self.distances.split(",")]
+        return range(self.last_seq - self.event_count + 1, self.last_seq + 1)
 
     @property
     def first_seq(self) -> int:
@@ -119,6 +127,11 @@ def feed_checksum(
 def _damaged(where: str, seq: int | None, problem: str) -> LedgerDamaged:
     number = f" at #{seq}" if seq is not None else ""
     return LedgerDamaged(f"the log is damaged{number}: an entry of {where} {problem}", seq=seq)
+
+
+def damaged_entry(entry: Entry, problem: str) -> LedgerDamaged:
+    """Build the error for an entry of a symbol's stream."""
+    return _damaged(_stream_name(entry.symbol), entry.last_seq, problem)
 
 
 def _stream_name(symbol: str) -> str:
@@ -175,16 +188,19 @@ def runs_from_entry(entry: Entry) -> list[Run]:
     """
     events = decode_events(entry.payload)
     if len(events) != entry.event_count or any(event.symbol != entry.symbol for event in events):
-        problem = f"does not hold {entry.event_count} events of its own"
-        raise _damaged(_stream_name(entry.symbol), entry.last_seq, problem)
-    rest = (entry.symbol, events, entry.recorded_us, entry.commit, entry.writer)
+        raise damaged_entry(entry, f"does not hold {entry.event_count} events of its own")
+    rest = (entry.recorded_us, entry.commit, entry.writer)
     if not entry.distances:
-        return [Run(entry.last_seq - entry.event_count + 1, entry.first_revision, *rest)]
-    seqs = [entry.last_seq - int(distance) for distance in entry.distances.split(",")]
-    return [
-        Run(seq, entry.first_revision + index, entry.symbol, [event], *rest[2:])
-        for index, (seq, event) in enumerate(zip(seqs, events, strict=True))
-    ]
+        return [Run(entry.first_seq, entry.first_revision, entry.symbol, events, *rest)]
+    runs = []
+    first = 0
+    seqs = entry.seqs
+    for index in range(1, len(seqs) + 1):
+        if index == len(seqs) or seqs[index] != seqs[index - 1] + 1:
+            part = events[first:index]
+            runs.append(Run(seqs[first], entry.first_revision + first, entry.symbol, part, *rest))
+            first = index
+    return runs
 
 
 def feed_entry_from_reply(reply: Sequence[Any]) -> FeedEntry:

@@ -16,8 +16,9 @@ from ledger.errors import RuleViolation
 from ledger.event import Event, Recorded
 from ledger.events import EVENT_TYPES
 from ledger.evolver import EVOLVERS
+from ledger.rebuilding import Chunk
 
-__all__ = ["check", "check_all", "evolve", "fold", "fold_runs", "step"]
+__all__ = ["check", "check_all", "evolve", "fold", "fold_chunks", "fold_runs", "step"]
 
 _ENTERED = (evolve_orders, evolve_portfolio, evolve_positions)
 if missing := set(EVENT_TYPES.values()) - set(EVOLVERS):
@@ -58,6 +59,22 @@ def fold_runs(accounts: Accounts, runs: Iterable[Run]) -> None:
                 seq += 1
             account.seq = accounts.seq = seq - 1
             account.revision += len(events)
+
+
+def fold_chunks(accounts: Accounts, chunks: Iterable[Chunk]) -> None:
+    """Evolve ``accounts`` in place by the chunks of a page: what a rebuild does."""
+    with exact():
+        for _, symbol, seqs, events in chunks:
+            account = accounts.account(symbol)
+            for event, seq in zip(events, seqs, strict=True):
+                if account.quarantine is None:
+                    try:
+                        EVOLVERS[event.__class__](event, account, accounts, seq)
+                    except RuleViolation as found:
+                        account.quarantine = _quarantine(event, seq, found)
+            if seqs:
+                account.seq = seqs[-1]
+                account.revision += len(events)
 
 
 def _quarantine(event: Event, seq: int, found: RuleViolation) -> Quarantine:

@@ -9,9 +9,10 @@ from ledger.commit import moment_from_us
 from ledger.entry import Run
 from ledger.errors import NotFound
 from ledger.event import Recorded
-from ledger.evolve import fold_runs
+from ledger.evolve import fold_chunks, fold_runs
 from ledger.keys import Keys
-from ledger.reading import Head, PageReader, head
+from ledger.reading import Head, PageReader, commit_at, head
+from ledger.rebuilding import ChunkReader
 from ledger.snapshot import latest_snapshot, save
 from ledger.store import Steps
 
@@ -49,7 +50,7 @@ def accounts_at(
         until: A sequence number; 0 is the empty portfolio.
         symbols: Only these symbols' accounts (and the portfolio's); by default all.
         use_snapshots: Whether to begin at the latest snapshot; otherwise from nothing.
-        snapshot_every: Save a snapshot each time at least this many events were folded.
+        snapshot_every: Save a snapshot each time this many events were folded; 0 for none.
 
     Raises:
         LedgerDamaged: Something that had to be read is not what was written.
@@ -64,24 +65,39 @@ def accounts_at(
     if not is_whole:
         kept = accounts.symbols
         accounts.symbols = {name: kept[name] for name in wanted if name in kept}
-    reader = PageReader(
-        keys,
-        ["", *wanted],
-        after=accounts.seq,
-        until=end,
-        is_whole=is_whole,
-        revisions=_revisions(accounts, wanted),
-        final=last.revisions if end == last.seq else None,
-    )
-    saved = accounts.seq
-    while not reader.is_done:
-        replies = yield reader.request()
-        fold_runs(accounts, reader.accept(replies))
-        if snapshot_every and accounts.seq - saved >= snapshot_every:
-            saved = accounts.seq
+    every = snapshot_every if is_whole else 0
+    for stop in (yield from _stops(keys, accounts.seq, end, every)):
+        reader = ChunkReader(
+            keys,
+            ["", *wanted],
+            after=accounts.seq,
+            until=stop,
+            is_whole=is_whole,
+            revisions=_revisions(accounts, wanted),
+            final=last.revisions if stop == last.seq else None,
+        )
+        while not reader.is_done:
+            replies = yield reader.request()
+            fold_chunks(accounts, reader.accept_chunks(replies))
+        accounts.seq = stop
+        if stop < end:
             yield from save(keys, accounts)
-    accounts.seq = end
     return accounts
+
+
+def _stops(keys: Keys, after: int, end: int, every: int) -> Steps[list[int]]:
+    """Return where to stop for a snapshot on the way to ``end``, and ``end`` itself.
+
+    A rebuild folds whole commits, so it stops only where one ends.
+    """
+    stops: list[int] = []
+    stop = after
+    while every and stop + every < end:
+        commit = yield from commit_at(keys, stop + every)
+        stop = commit.last_seq
+        if stop < end:
+            stops.append(stop)
+    return [*stops, end]
 
 
 def _revisions(accounts: Accounts, symbols: Iterable[str]) -> dict[str, int]:

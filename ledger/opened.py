@@ -22,7 +22,7 @@ from ledger.writing import WriterCore
 
 __all__ = ["Opened", "new_id", "open_writer", "resolve", "state_at", "take_snapshot"]
 
-_SNAPSHOT_EVERY: Final = 10_000
+_SNAPSHOT_EVERY: Final = 5_000
 
 
 def open_writer(keys: Keys, name: str, clock: Clock) -> Steps[WriterCore]:

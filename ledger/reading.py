@@ -23,7 +23,7 @@ from ledger.errors import LedgerDamaged, NotFound
 from ledger.keys import Keys
 from ledger.store import Command, Reply, Steps
 
-__all__ = ["MAX_COMMIT_EVENTS", "Head", "PageReader", "commit_at", "head"]
+__all__ = ["MAX_COMMIT_EVENTS", "Head", "PageReader", "commit_at", "head", "wrong_revision"]
 
 MAX_COMMIT_EVENTS: Final = 1_000
 """How many events one commit may have; a page must be able to hold one whole."""
@@ -166,7 +166,7 @@ class PageReader:
         for run in runs:
             known = self.revisions.get(run.symbol)
             if known is not None and run.first_revision != known + 1:
-                raise _wrong_revision(run.symbol, known + 1, run.first_revision, run.first_seq)
+                raise wrong_revision(run.symbol, known + 1, run.first_revision, run.first_seq)
             self.revisions[run.symbol] = run.first_revision + len(run.events) - 1
         return runs
 
@@ -214,7 +214,7 @@ class PageReader:
         for name, revision in self._final.items():
             found = self.revisions.get(name, revision)
             if found < revision and name in self._streams:
-                raise _wrong_revision(name, found + 1, revision + 1, None)
+                raise wrong_revision(name, found + 1, revision + 1, None)
 
     def _cut_front(self, run: Run) -> Run | None:
         """Cut what a run holds at or before ``after``."""
@@ -244,7 +244,8 @@ def _first_seq(run: Run) -> int:
     return run.first_seq
 
 
-def _wrong_revision(name: str, expected: int, found: int, seq: int | None) -> LedgerDamaged:
+def wrong_revision(name: str, expected: int, found: int, seq: int | None) -> LedgerDamaged:
+    """Build the error for an entry whose first revision is not the next one."""
     stream = f"the stream of {name}" if name else "the portfolio's own stream"
     problem = f"has revision {found} where {expected} should be"
     if found > expected:
