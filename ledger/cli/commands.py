@@ -1,0 +1,45 @@
+"""The table of commands: adding a line adds a command."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+__all__ = ["COMMANDS", "Entry", "attribute_of", "variable_of"]
+
+
+class Entry(NamedTuple):
+    """Where a command is, and its line in the help.
+
+    Attributes:
+        module: The module that defines it, imported when it is invoked.
+        help: What it does, in a few words.
+        part: ``runner`` or ``replay`` where ``python -m runner`` or ``python -m replay`` offers it
+            as well; else ``ledger``.
+    """
+
+    module: str
+    help: str
+    part: str = "ledger"
+
+
+COMMANDS: Final = {
+    "doctor": Entry("ledger.cli.doctor", "Check the store for what would lose events."),
+    "server": Entry("ledger.cli.server", "Run the embedded store in the foreground."),
+    "append": Entry("ledger.cli.append", "Append events from stdin as one commit."),
+    "sessions": Entry("ledger.cli.sessions", "List every session with its result.", "replay"),
+    "state": Entry("ledger.cli.state", "Show the portfolio as of a moment.", "replay"),
+    "events": Entry("ledger.cli.events", "List events, or a range of them.", "replay"),
+    "tail": Entry("ledger.cli.tail", "Stream events, and follow as they come."),
+    "verify": Entry("ledger.cli.verify", "Prove the log and every figure from nothing.", "replay"),
+    "snapshot": Entry("ledger.cli.snapshot", "Take a snapshot, which makes reading quicker."),
+}
+
+
+def attribute_of(name: str) -> str:
+    """Return the name under which a command's module defines it."""
+    return {"import": "import_"}.get(name, name.replace("-", "_"))
+
+
+def variable_of(name: str) -> str:
+    """Return the environment variable of a global flag."""
+    return f"PLEDGER_{name.upper()}"
