@@ -91,6 +91,11 @@ local text = function(number) return string.format('%.0f', number) end
 local time_text, occurred_text = text(time), text(occurred)
 local feed_seal = tonumber(ARGV[11]) + occurred % P
 local events, summary, written = 0, {}, {}
+
+-- The first write goes where it changes nothing: a server that is full or read-only, or a user who
+-- may not write, refuses here.
+redis.call('HSET', KEYS[1], 'layout', '1')
+
 for i = 1, streams do
   local at = 13 + (i - 1) * 8
   local count = tonumber(ARGV[at + 3])
@@ -105,8 +110,10 @@ for i = 1, streams do
   fields[#fields + 1] = ARGV[at + 7]
   local added = redis.pcall('XADD', KEYS[5 + i], id, unpack(fields))
   if type(added) == 'table' and added['err'] then
-    -- Only a stream whose last id was moved by hand can refuse here. Take back what stands.
+    -- A stream whose last id was moved by hand refuses, or a user who may not add. Take back what
+    -- stands.
     for _, entry in ipairs(written) do redis.call('XDEL', entry[1], entry[2]) end
+    if not string.find(added['err'], 'smaller', 1, true) then return added end
     return {'ahead', ARGV[at + 1], text(seq)}
   end
   written[i] = {KEYS[5 + i], id}
@@ -125,8 +132,7 @@ redis.call('XADD', KEYS[4], feed_id, 'c', ARGV[1], 'w', ARGV[4], 't', time_text,
 for i = 1, streams do
   redis.call('HSET', KEYS[2], ARGV[13 + (i - 1) * 8 + 1], revisions[i])
 end
-redis.call('HSET', KEYS[1], 'seq', text(last), 'recorded_at', time_text, 'occurred', occurred_text,
-  'layout', '1')
+redis.call('HSET', KEYS[1], 'seq', text(last), 'recorded_at', time_text, 'occurred', occurred_text)
 if ARGV[8] ~= '0' then redis.call('HSET', KEYS[1], 'control', text(seq + tonumber(ARGV[8]))) end
 redis.call('HSET', KEYS[5], ARGV[2], text(last))
 for i = 1, claims do

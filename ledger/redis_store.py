@@ -49,6 +49,35 @@ _HINTS: Final = {
     "READONLY": "this is a replica; name the primary",
 }
 
+# The library takes the first word off the errors that it has a class for; one face reads them
+# through the library, and the other does not.
+_WORDS: Final[dict[type[redis.RedisError], str]] = {
+    redis.exceptions.AskError: "ASK",
+    redis.exceptions.ClusterDownError: "CLUSTERDOWN",
+    redis.exceptions.MasterDownError: "MASTERDOWN",
+    redis.exceptions.MovedError: "MOVED",
+    redis.exceptions.NoPermissionError: "NOPERM",
+    redis.exceptions.NoScriptError: "NOSCRIPT",
+    redis.exceptions.OutOfMemoryError: "OOM",
+    redis.exceptions.ReadOnlyError: "READONLY",
+    redis.exceptions.TryAgainError: "TRYAGAIN",
+}
+
+
+def _text(error: Exception) -> str:
+    """Return what the server said, whole."""
+    text = str(error)
+    word = _WORDS.get(type(error), "") if isinstance(error, redis.RedisError) else ""
+    if isinstance(error, redis.AuthenticationError):
+        word = "NOAUTH" if "required" in text else "WRONGPASS"
+    return text if text.startswith(word) else f"{word} {text}"
+
+
+def _hint(text: str) -> str:
+    # A command that is forbidden inside the script is told without the word.
+    word = "NOPERM" if "user executing the script" in text else text.split(" ", 1)[0]
+    return _HINTS.get(word, "")
+
 
 class _Attempts:
     """Counts down the patience of one exchange."""
@@ -72,7 +101,7 @@ class _Attempts:
 
 
 def _unavailable(locator: Locator, error: Exception, patience: float) -> StoreError:
-    if isinstance(error, redis.ResponseError) and str(error).startswith(tuple(_HINTS)):
+    if isinstance(error, redis.ResponseError) and _hint(_text(error)):
         return _refused(locator, error)
     return StoreUnavailable(
         f"the store {locator.shown} cannot be reached: {error} (tried for {patience:g} s)",
@@ -81,10 +110,8 @@ def _unavailable(locator: Locator, error: Exception, patience: float) -> StoreEr
 
 
 def _refused(locator: Locator, error: Exception) -> StoreRefused:
-    word = str(error).split(" ", 1)[0]
-    if isinstance(error, redis.AuthenticationError) and word not in _HINTS:
-        word = "WRONGPASS"
-    return StoreRefused(f"the store {locator.shown} refuses: {error}", hint=_HINTS.get(word, ""))
+    text = _text(error)
+    return StoreRefused(f"the store {locator.shown} refuses: {text}", hint=_hint(text))
 
 
 def _packed(commands: Sequence[Command]) -> bytes:
@@ -106,9 +133,7 @@ def _is_passing(error: redis.RedisError) -> bool:
         return False
     if isinstance(error, redis.ConnectionError | redis.TimeoutError):
         return True
-    # redis-py takes the first word off the errors that it has a class for.
-    passing = redis.exceptions.NoScriptError, redis.exceptions.ReadOnlyError
-    return isinstance(error, passing) or str(error).startswith(_PASSING)
+    return _text(error).startswith(_PASSING)
 
 
 def _settled(locator: Locator, replies: list[Reply]) -> list[Reply]:
@@ -218,7 +243,13 @@ class AsyncRedisConnection:
         if self._raw is None:
             self._raw = self._locator.aconnection()
             self._parser = hiredis.Reader()
-            await self._raw.connect()
+            try:
+                await self._raw.connect()
+            except redis.ConnectionError as error:
+                # The library hides a refused password in it.
+                if isinstance(error.__cause__, redis.AuthenticationError):
+                    raise error.__cause__ from None
+                raise
             await self._send(_packed(_LOADING), len(_LOADING))
         return await self._send(packed, count)
 
