@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
 import msgspec
 
-from ledger.accounts import Accounts, PortfolioAccount, Quarantine, SymbolAccount
+from ledger.accounts import Accounts, OrderEntry, PortfolioAccount, Quarantine, SymbolAccount
 from ledger.amounts import ZERO, exact, plain
 from ledger.audit_positions import PositionAudit
 from ledger.entry import Run
@@ -78,9 +78,9 @@ class FoldAudit:
         """Compare all figures as they are at the end."""
         seq = self.accounts.seq
         with exact():
-            self._check_account(self.accounts.portfolio, seq)
+            self._check_account(self.accounts.portfolio, seq, {})
             for account in self.accounts.symbols.values():
-                self._check_account(account, seq)
+                self._check_account(account, seq, account.orders)
         self._check_views(seq, is_last=True)
         self._check_balances(seq)
 
@@ -135,7 +135,7 @@ class FoldAudit:
         if isinstance(account, SymbolAccount):
             self._positions.take(event, account, seq)
         if self._is_full:
-            self._check_account(account, seq)
+            self._check_account(account, seq, _orders_of(event, account))
 
     def _book(self, event: Event, posted: Sequence[Posting], seq: int) -> None:
         sums = self._sums.setdefault(event.symbol, {})
@@ -150,7 +150,12 @@ class FoldAudit:
                 message = f"{event.type}: its postings sum to {plain(total)} {currency}, not 0"
                 self._problems.found("posting", message, seq=seq, symbol=event.symbol)
 
-    def _check_account(self, account: PortfolioAccount | SymbolAccount, seq: int) -> None:
+    def _check_account(
+        self,
+        account: PortfolioAccount | SymbolAccount,
+        seq: int,
+        orders: Mapping[str, OrderEntry],
+    ) -> None:
         """What was posted is what the fold has; inside ``exact()``."""
         if account.quarantine is not None:
             return
@@ -163,8 +168,8 @@ class FoldAudit:
                 message = f"{key[0]} in {key[1]} is {plain(folded)}; its postings say"
                 self._problems.found("figure", f"{message} {plain(posted)}", seq=seq, symbol=symbol)
         if isinstance(account, SymbolAccount):
-            self._positions.check(account, seq)
-            for message in _impossible(account):
+            self._positions.check(account, orders, seq)
+            for message in _impossible(account, orders):
                 self._problems.found("negative", message, seq=seq, symbol=symbol)
 
     def _check_views(self, seq: int, *, is_last: bool = False) -> None:
@@ -200,6 +205,16 @@ class FoldAudit:
                 self._problems.found("figure", message, seq=seq)
 
 
+def _orders_of(event: Event, account: PortfolioAccount | SymbolAccount) -> Mapping[str, OrderEntry]:
+    """The orders that an event can have changed: the one it names, or by a reversal any."""
+    if not isinstance(account, SymbolAccount):
+        return {}
+    if isinstance(event, EventReversed):
+        return account.orders
+    order_id = getattr(event, "order_id", None)
+    return {order_id: account.orders[order_id]} if order_id in account.orders else {}
+
+
 def _figures(account: PortfolioAccount | SymbolAccount) -> Sums:
     """The figures of an account with the signs of the chart; inside ``exact()``."""
     if isinstance(account, PortfolioAccount):
@@ -216,7 +231,7 @@ def _figures(account: PortfolioAccount | SymbolAccount) -> Sums:
     return figures
 
 
-def _impossible(account: SymbolAccount) -> Iterable[str]:
+def _impossible(account: SymbolAccount, orders: Mapping[str, OrderEntry]) -> Iterable[str]:
     """Name what is negative and cannot be, and lots that are not their position's."""
     for key, entry in account.positions.items():
         if entry.quantity <= 0 or entry.cost < 0 or entry.value < 0:
@@ -229,6 +244,6 @@ def _impossible(account: SymbolAccount) -> Iterable[str]:
             cost = sum((lot.cost for lot in entry.lots), ZERO)
             if (quantity, cost) != (entry.quantity, entry.cost):
                 yield f"position {key}: its lots are {plain(quantity)} at a cost of {plain(cost)}"
-    for key, order in account.orders.items():
+    for key, order in orders.items():
         if not 0 <= order.filled <= order.quantity or order.reserve_price < 0:
             yield f"order {key}: {plain(order.filled)} of {plain(order.quantity)} is filled"

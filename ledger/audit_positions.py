@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from ledger.accounts import SymbolAccount
+from ledger.accounts import OrderEntry, SymbolAccount
 from ledger.amounts import ZERO, plain, share
 from ledger.event import Event
 from ledger.events import (
@@ -89,8 +89,8 @@ class PositionAudit:
             count.filled = {key: value for key, value in count.filled.items() if key in known}
             count.moved = {key: value for key, value in count.moved.items() if key in known}
 
-    def check(self, account: SymbolAccount, seq: int) -> None:
-        """Compare what was counted with what the fold holds."""
+    def check(self, account: SymbolAccount, orders: Mapping[str, OrderEntry], seq: int) -> None:
+        """Compare what was counted with what the fold holds, of these orders of the account."""
         count = self._counts.get(account.symbol) or _Count()
         held = {key: entry.quantity for key, entry in account.positions.items()}
         for key in sorted({*held, *count.quantities}):
@@ -108,10 +108,10 @@ class PositionAudit:
             self._problems.found(
                 "position", message.format(*folded, *counted), seq=seq, symbol=account.symbol
             )
-        for key, order in account.orders.items():
-            if order.filled != count.filled.get(key, ZERO) and key in count.filled:
+        for key, order in orders.items():
+            if order.filled != count.filled.get(key, ZERO):
                 message = f"order {key} has {plain(order.filled)} filled; its fills add up to "
-                message += plain(count.filled[key])
+                message += plain(count.filled.get(key, ZERO))
                 self._problems.found("fills", message, seq=seq, symbol=account.symbol)
 
 
