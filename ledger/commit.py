@@ -10,7 +10,7 @@ import msgspec
 
 from ledger.accounts import PortfolioAccount, SymbolAccount
 from ledger.codec import encode_events, fingerprint
-from ledger.entry import entry_checksum, feed_checksum
+from ledger.entry import entry_checksum, feed_checksum, feed_entry_from_reply
 from ledger.errors import (
     AppendRefused,
     CommitMismatch,
@@ -120,6 +120,7 @@ class Draft:
 
     Attributes:
         events: With ``occurred_at`` filled in.
+        streams: The streams it touches, in the order of their first event.
         claims: The ids that nobody in the portfolio may have used before, each with its kind.
         field: The name under which its bucket knows the commit.
         forks, tried_seq: The accounts it was tried on, and the number its first event had there.
@@ -158,6 +159,7 @@ class Draft:
         self._offsets: dict[str, list[int]] = {}
         for offset, event in enumerate(events, start=1):
             self._offsets.setdefault(event.symbol, []).append(offset)
+        self.streams = list(self._offsets)
         self.claims = _claims(events)
 
     def _check_touched(self, expected: Mapping[str, int]) -> None:
@@ -168,11 +170,6 @@ class Draft:
                 f"expected: {others[0]!r} is no symbol of the commit",
                 hint="demand revisions of its own symbols, or the portfolio's sequence number",
             )
-
-    @property
-    def streams(self) -> list[str]:
-        """The streams it touches, in the order of their first event."""
-        return list(self._offsets)
 
     def events_of(self, name: str) -> list[Event]:
         """The events of one stream, in order."""
@@ -251,8 +248,10 @@ class Draft:
         ``stale`` and ``conflict`` are left to the writer: it must look at what is there.
         """
         word: str = reply[0].decode()
-        if word in ("ok", "again"):
-            self._settle_recorded(word, reply)
+        if word == "ok":
+            self._settle_new(reply)
+        elif word == "again":
+            self._settle_repeat(reply[1])
         elif word == "fenced":
             self.outcome = Fenced(
                 f"run {reply[1].decode()} of this writer has taken over",
@@ -276,20 +275,35 @@ class Draft:
             )
         return word
 
-    def _settle_recorded(self, word: str, reply: Sequence[Any]) -> None:
+    def _settle_new(self, reply: Sequence[Any]) -> None:
         last, count = map(int, reply[1].split(b"-"))
         touched = [line.rsplit(b" ", 2) for line in reply[3].split(b"\n")]
-        if word == "again" and reply[4].decode() != self.fingerprint:
-            self.outcome = CommitMismatch(
-                f"commit {self.id} is recorded as #{last} with other content",
-                hint="give every commit an id of its own",
-            )
-            return
         self.outcome = Commit(
             id=self.id,
             seq=last,
             first_seq=last - count + 1,
             recorded_at=moment_from_us(int(reply[2])),
             revisions={name.decode(): int(revision) for name, _, revision in touched},
-            is_repeat=word == "again",
+        )
+
+    def _settle_repeat(self, reply: Sequence[Any]) -> None:
+        """Answer with what the feed says of a commit of this id."""
+        try:
+            entry = feed_entry_from_reply(reply)
+        except LedgerDamaged as error:
+            self.outcome = error
+            return
+        if entry.fingerprint != self.fingerprint or entry.commit != self.id:
+            self.outcome = CommitMismatch(
+                f"commit {self.id} is recorded as #{entry.last_seq} with other content",
+                hint="give every commit an id of its own",
+            )
+            return
+        self.outcome = Commit(
+            id=self.id,
+            seq=entry.last_seq,
+            first_seq=entry.first_seq,
+            recorded_at=moment_from_us(entry.recorded_us),
+            revisions={name: revision for name, (_, revision) in entry.touched.items()},
+            is_repeat=True,
         )
