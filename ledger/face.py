@@ -16,15 +16,15 @@ from ledger.accounts import Accounts
 from ledger.clock import Clock, utc_now
 from ledger.commit import Commit, Expected
 from ledger.connect import DEFAULT_STORE
-from ledger.event import Event, Recorded
+from ledger.event import Event
 from ledger.folding import accounts_at
+from ledger.following import Following
 from ledger.moments import Moment
-from ledger.opened import Opened, new_id, open_writer, resolve, state_at, take_snapshot
+from ledger.opened import new_id, open_writer, resolve, state_at, take_snapshot
 from ledger.reading import Head, head
 from ledger.state import PortfolioState
 from ledger.store import Steps, arun
 from ledger.sync_face import SyncLedger
-from ledger.tail import TailCore
 from ledger.timeline import Session, sessions
 from ledger.writer import Writer
 from ledger.writing import WriterCore
@@ -34,7 +34,7 @@ __all__ = ["Ledger"]
 T = TypeVar("T")
 
 
-class Ledger(Opened):
+class Ledger(Following):
     """A portfolio's ledger.
 
     ::
@@ -75,7 +75,6 @@ class Ledger(Opened):
 
     def __init__(self, store: str, portfolio: str, patience: float, clock: Clock) -> None:
         super().__init__(store, portfolio, patience, clock)
-        self._connection = self.store.aconnection(patience)
         core = WriterCore(self.keys, "", None, clock=clock, new_id=new_id)
         self._unnamed = Writer(self.drive, "", core)
 
@@ -92,7 +91,7 @@ class Ledger(Opened):
 
     async def aclose(self) -> None:
         """Release the connection and the store; idempotent."""
-        await self._connection.aclose()
+        await self._release()
         await asyncio.to_thread(self.store.close)
 
     async def drive(self, steps: Steps[T]) -> T:
@@ -167,27 +166,3 @@ class Ledger(Opened):
     async def snapshot(self) -> Accounts:
         """Save a snapshot of the portfolio as it is now, and return what was saved."""
         return await self.drive(take_snapshot(self.keys))
-
-    async def tail(
-        self, *symbols: str, after: int = 0, until: int | None = None, follow: bool = False
-    ) -> AsyncIterator[Recorded]:
-        """Read events in the total order, merged over symbols.
-
-        Args:
-            *symbols: Only these; none for all, new ones and the portfolio's own events among them.
-            after: Events above this sequence number; 0 for all.
-            until: The last sequence number; by default the head.
-            follow: Whether to wait for more at the head, for ever.
-
-        Raises:
-            LedgerDamaged: An event is missing, changed, or was put in.
-            StoreUnavailable: The store was away for longer than the ledger's patience.
-        """
-        core = TailCore(self.keys, symbols, after=after, until=until, follow=follow)
-        connection = self.store.aconnection(self._patience)
-        try:
-            while (page := await arun(core.page(), connection)) is not None:
-                for recorded in page:
-                    yield recorded
-        finally:
-            await connection.aclose()

@@ -11,14 +11,14 @@ from ledger.accounts import Accounts
 from ledger.clock import Clock, utc_now
 from ledger.commit import Commit, Expected
 from ledger.connect import DEFAULT_STORE
-from ledger.event import Event, Recorded
+from ledger.event import Event
 from ledger.folding import accounts_at
+from ledger.following import SyncFollowing
 from ledger.moments import Moment
-from ledger.opened import Opened, new_id, open_writer, resolve, state_at, take_snapshot
+from ledger.opened import new_id, open_writer, resolve, state_at, take_snapshot
 from ledger.reading import Head, head
 from ledger.state import PortfolioState
 from ledger.store import Steps, run
-from ledger.tail import TailCore
 from ledger.timeline import Session, sessions
 from ledger.writer import SyncWriter
 from ledger.writing import WriterCore
@@ -28,7 +28,7 @@ __all__ = ["SyncLedger"]
 T = TypeVar("T")
 
 
-class SyncLedger(Opened):
+class SyncLedger(SyncFollowing):
     """A portfolio's ledger for programs without a loop; may be shared by threads."""
 
     @classmethod
@@ -45,7 +45,6 @@ class SyncLedger(Opened):
 
     def __init__(self, store: str, portfolio: str, patience: float, clock: Clock) -> None:
         super().__init__(store, portfolio, patience, clock)
-        self._connection = self.store.connection(patience)
         core = WriterCore(self.keys, "", None, clock=clock, new_id=new_id)
         self._unnamed = SyncWriter(self.drive, "", core)
 
@@ -57,7 +56,7 @@ class SyncLedger(Opened):
 
     def close(self) -> None:
         """Release the connection and the store; idempotent."""
-        self._connection.close()
+        self._release()
         self.store.close()
 
     def drive(self, steps: Steps[T]) -> T:
@@ -109,15 +108,3 @@ class SyncLedger(Opened):
     def snapshot(self) -> Accounts:
         """Save a snapshot of the portfolio as it is now, and return what was saved."""
         return self.drive(take_snapshot(self.keys))
-
-    def tail(
-        self, *symbols: str, after: int = 0, until: int | None = None, follow: bool = False
-    ) -> Iterator[Recorded]:
-        """Read events in the total order; see :meth:`Ledger.tail`."""
-        core = TailCore(self.keys, symbols, after=after, until=until, follow=follow)
-        connection = self.store.connection(self._patience)
-        try:
-            while (page := run(core.page(), connection)) is not None:
-                yield from page
-        finally:
-            connection.close()
