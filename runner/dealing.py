@@ -61,6 +61,11 @@ class Dealer:
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._exchanges = dict(exchanges)
+        self._paper = {
+            name: exchange
+            for name, exchange in exchanges.items()
+            if isinstance(exchange, PaperVenue)
+        }
         self._journal = journal
         self._config = config
         self._metrics = metrics
@@ -91,17 +96,20 @@ class Dealer:
     def show(self, snapshot: Snapshot) -> None:
         """Show the books of a snapshot to the exchanges on paper."""
         for book in snapshot.books:
-            exchange = self._exchanges.get(book.venue) or self.venue(None)
-            if isinstance(exchange, PaperVenue):
+            for exchange in self._on_paper(book.venue):
                 exchange.on_book(book)
 
     def split(self, snapshot: Snapshot) -> None:
         """Let a split take effect at the exchanges on paper; what works there is cancelled."""
-        for book in snapshot.books:
-            exchange = self._exchanges.get(book.venue) or self.venue(None)
-            if isinstance(exchange, PaperVenue) and snapshot.split is not None:
-                split_id = f"{book.symbol}:{stamp_of(snapshot.occurred_at)}"
-                exchange.apply_split(book.symbol, snapshot.split, split_id=split_id)
+        for book in snapshot.books if snapshot.split else ():
+            split_id = f"{book.symbol}:{stamp_of(snapshot.occurred_at)}"
+            for exchange in self._on_paper(book.venue):
+                exchange.apply_split(book.symbol, snapshot.split or "", split_id=split_id)
+
+    def _on_paper(self, venue: str) -> list[PaperVenue]:
+        """The exchange of a book's venue, or else the default one, if it is on paper."""
+        name = venue if venue in self._exchanges else self.default_venue
+        return [self._paper[name]] if name in self._paper else []
 
     async def carry_out(self, orders: Sequence[PlannedOrder]) -> None:
         """Place the orders of one trade, each when the one before was taken, and record it all.

@@ -104,12 +104,20 @@ class Journal:
                 self.metrics.count(Count.RECONNECTS)
                 await self._sleep(_PAUSE_SECONDS)
 
-    async def _apply(self, commit: Commit, events: list[Event]) -> None:
-        if commit.seq <= self.accounts.seq:
-            return
-        if commit.first_seq != self.accounts.seq + 1:
-            async for recorded in self.ledger.tail(after=self.accounts.seq, until=commit.seq):
+    async def catch_up(self) -> None:
+        """Take in what others have appended, such as a limit or a halt."""
+        head = await self.ledger.head()
+        async with self._applying:
+            await self._read_up_to(head.seq)
+
+    async def _read_up_to(self, seq: int) -> None:
+        if seq > self.accounts.seq:
+            async for recorded in self.ledger.tail(after=self.accounts.seq, until=seq):
                 evolve(self.accounts, recorded)
+
+    async def _apply(self, commit: Commit, events: list[Event]) -> None:
+        if commit.first_seq != self.accounts.seq + 1:
+            await self._read_up_to(commit.seq)
             return
         for seq, event in enumerate(events, start=commit.first_seq):
             evolve(

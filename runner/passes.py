@@ -85,6 +85,7 @@ class Passes:
                 await self._journal.append(events)
             return [Plan(events=[], trades=[], cancels=[]) for _ in snapshots]
         async with self._deciding:
+            await self._journal.catch_up()
             earned = await self._day.earned_before(self._clock())
             trial, plans = tried(self._journal.accounts, events), []
             for snapshot, wants in zip(snapshots, wanted, strict=True):
