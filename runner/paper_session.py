@@ -31,7 +31,15 @@ from runner.paper import PaperConfig, PaperExchange
 from runner.recorded import RecordedProvider
 from runner.trend import TrendEngine
 
-__all__ = ["PAPER_CASH", "PAPER_LIMITS", "Progress", "SessionSummary", "run_paper_session"]
+__all__ = [
+    "PAPER_CASH",
+    "PAPER_LIMITS",
+    "Progress",
+    "SessionSummary",
+    "catch_up",
+    "reached",
+    "run_paper_session",
+]
 
 PAPER_CASH: Final[Mapping[str, Decimal]] = {"USD": Decimal(100_000)}
 """What a session on paper starts with."""
@@ -116,10 +124,10 @@ async def run_paper_session(
     """
     chosen = tuple(symbols or provider.symbols)
     decider = engine or TrendEngine()
-    reached = await _reached(ledger) if start == "resume" else None
-    if reached is not None:
-        _catch_up(provider, decider, chosen, reached)
-    clock = replay_clock(provider, not_before=reached)
+    last = await reached(ledger) if start == "resume" else None
+    if last is not None:
+        catch_up(provider, decider, chosen, last)
+    clock = replay_clock(provider, not_before=last)
     exchange = PaperExchange(
         paper or PaperConfig(seed=seed, partial_fill_chance_percent=20, rejection_chance_percent=3),
         clock=clock,
@@ -192,7 +200,7 @@ async def _play(
     return done, True
 
 
-async def _reached(ledger: Ledger) -> datetime | None:
+async def reached(ledger: Ledger) -> datetime | None:
     """Return the latest occurrence in the open session, or ``None`` where none is open."""
     found = await ledger.sessions()
     if not found or found[-1].state == "ended":
@@ -202,7 +210,7 @@ async def _reached(ledger: Ledger) -> datetime | None:
     return latest.replace(microsecond=latest.microsecond // 1000 * 1000)
 
 
-def _catch_up(
+def catch_up(
     provider: RecordedProvider, engine: Engine, symbols: tuple[str, ...], reached: datetime
 ) -> None:
     """Show the engine all prices before an instant."""
