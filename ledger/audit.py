@@ -62,7 +62,7 @@ def audit_log(
     """
     marks, last = yield from _steady_head(keys)
     streams = yield from _streams(keys, last)
-    commits = CommitAudit(problems, last.seq)
+    commits = CommitAudit(problems, last)
     id_count = 0
     for first in range(0, last.seq + 1, _WINDOW):
         end = min(first + _WINDOW - 1, last.seq)
@@ -176,12 +176,15 @@ def _check_revisions(last: Head, commits: CommitAudit, problems: Problems) -> No
     for name in sorted({*last.revisions, *commits.revisions}):
         noted, found = last.revisions.get(name), commits.revisions.get(name, 0)
         where = f"the stream of {name}" if name else "the portfolio's own stream"
-        if noted is None:
-            seq = commits.first_seqs.get(name)
-            problems.found("head", f"the store does not know {where}", seq=seq, symbol=name)
-        elif noted != found and commits.is_certain(name):
-            message = f"the store says that {where} is at revision {noted}; the log is at {found}"
-            problems.found("head", message, symbol=name)
+        if noted == found or not commits.is_certain(name):
+            continue
+        says = "does not know" if noted is None else f"has noted revision {noted} of"
+        problems.found(
+            "head",
+            f"the store {says} {where}; the log is at {found}",
+            seq=commits.unnoted.get(name, last.seq + 1),
+            symbol=name,
+        )
 
 
 def _check_beyond(

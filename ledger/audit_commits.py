@@ -16,7 +16,7 @@ from ledger.entry import (
 )
 from ledger.errors import LedgerDamaged, LedgerError, SchemaTooNew
 from ledger.problem import Problems
-from ledger.reading import MAX_COMMIT_EVENTS
+from ledger.reading import MAX_COMMIT_EVENTS, Head
 
 __all__ = ["CommitAudit"]
 
@@ -61,26 +61,27 @@ class CommitAudit:
 
     Args:
         problems: Where to put what is wrong.
-        head_seq: The last sequence number of the log.
+        last: How far the store says that the log goes.
 
     Attributes:
         revisions: How far each stream has come.
-        first_seqs: The first event of each stream.
+        unnoted: The first event of a stream beyond the revision that the store has noted.
         ends: The last sequence number of each commit of the last window.
         last: The last commit of the feed.
         commit_count, event_count: How many were compared.
     """
 
-    def __init__(self, problems: Problems, head_seq: int) -> None:
+    def __init__(self, problems: Problems, last: Head) -> None:
         self._problems = problems
-        self._head_seq = head_seq
+        self._head_seq = last.seq
+        self._noted = last.revisions
         self._held: list[_Found] = []
         self._next = 1
         self._time = 0
         self._has_gap = False
         self._certain: set[str] = set()
         self.revisions: dict[str, int] = {}
-        self.first_seqs: dict[str, int] = {}
+        self.unnoted: dict[str, int] = {}
         self.ends: dict[str, int] = {}
         self.last: FeedEntry | None = None
         self.commit_count = self.event_count = 0
@@ -170,7 +171,10 @@ class CommitAudit:
         runs.sort(key=_by_first_seq)
         missing = list(self._gaps(listed, runs))
         for run in runs:
-            self.first_seqs.setdefault(run.symbol, run.first_seq)
+            beyond = run.first_revision + len(run.events) - 1 - self._noted.get(run.symbol, 0)
+            if beyond > 0:
+                first = run.first_seq + max(len(run.events) - beyond, 0)
+                self.unnoted.setdefault(run.symbol, first)
         feed = listed.feed
         if feed is None:
             self._lose_track()
