@@ -39,9 +39,7 @@ local done = redis.call('HGET', KEYS[5], ARGV[2])
 if done then
   local found = redis.call('XRANGE', KEYS[4], done, done)
   if not found[1] then return {'recorded', done} end
-  local fields = {}
-  for i = 1, #found[1][2], 2 do fields[found[1][2][i]] = found[1][2][i + 1] end
-  return {'again', found[1][1], fields['t'], fields['s'], fields['f']}
+  return {'again', found[1]}
 end
 
 if ARGV[5] ~= '' then

@@ -10,28 +10,25 @@ import msgspec
 
 from ledger.accounts import PortfolioAccount, SymbolAccount
 from ledger.codec import encode_events, fingerprint
+from ledger.contents import checked, claims
 from ledger.entry import entry_checksum, feed_checksum, feed_entry_from_reply
 from ledger.errors import (
     AppendRefused,
     CommitMismatch,
     Fenced,
-    InvalidEvent,
     InvalidInput,
     LedgerDamaged,
     LedgerError,
 )
-from ledger.event import Event, PortfolioEvent, SymbolEvent
+from ledger.event import Event
 from ledger.events import (
     CostBasisChosen,
     EventReversed,
-    OrderPlaced,
-    PositionOpened,
     SessionEnded,
     SessionHalted,
     SessionStarted,
 )
 from ledger.keys import Keys
-from ledger.reading import MAX_COMMIT_EVENTS
 from ledger.store import APPEND, Command, Reply
 
 __all__ = ["Commit", "Draft", "Expected", "at_time", "moment_from_us"]
@@ -80,41 +77,6 @@ def at_time(events: Sequence[Event], now: datetime) -> list[Event]:
     ]
 
 
-def _claims(events: Sequence[Event]) -> list[str]:
-    """The ids that these events use, which nobody in the portfolio may have used before."""
-    found = []
-    for event in events:
-        if isinstance(event, OrderPlaced):
-            found.append(f"o:{event.order_id}")
-        elif isinstance(event, PositionOpened):
-            found.append(f"p:{event.position_id}")
-        elif isinstance(event, SessionStarted):
-            found.append(f"s:{event.session}")
-    return found
-
-
-def _checked(events: Sequence[Event]) -> list[Event]:
-    """Refuse what is no commit, whatever the state."""
-    if not events:
-        raise InvalidInput("a commit needs at least one event")
-    if len(events) > MAX_COMMIT_EVENTS:
-        raise InvalidInput(
-            f"a commit of {len(events):,} events is above {MAX_COMMIT_EVENTS:,}",
-            hint="append them as several commits",
-        )
-    for event in events:
-        if isinstance(event, SymbolEvent) and not event.symbol:
-            raise InvalidEvent(f"{event.type}: symbol is missing")
-        if isinstance(event, PortfolioEvent) and event.symbol:
-            raise InvalidEvent(
-                f"{event.type}: symbol: {event.symbol!r} stands on an event of the whole portfolio",
-                hint="leave the symbol out",
-            )
-        if isinstance(event, EventReversed | CostBasisChosen) and len(events) > 1:
-            raise InvalidEvent(f"{event.type}: it stands alone in its commit")
-    return list(events)
-
-
 class Draft:
     """A commit that is being appended.
 
@@ -138,7 +100,7 @@ class Draft:
         now: datetime,
         is_chosen: bool,
     ) -> None:
-        given = _checked(events)
+        given = checked(events)
         self.id = commit_id
         self.bucket = bucket
         self.field = field
@@ -160,7 +122,7 @@ class Draft:
         for offset, event in enumerate(events, start=1):
             self._offsets.setdefault(event.symbol, []).append(offset)
         self.streams = list(self._offsets)
-        self.claims = _claims(events)
+        self.claims = claims(events)
 
     def _check_touched(self, expected: Mapping[str, int]) -> None:
         # The stream of a reversal is known only when it is appended.
@@ -198,7 +160,7 @@ class Draft:
         It was tried on ``revisions``, and in the streams that ``before`` names on the commit with
         that id, which is sent just before this one.
         """
-        streams, claims = self.streams, self.claims
+        streams = self.streams
         parts: list[str | bytes | int] = []
         for name in streams:
             parts += self._stream_arguments(name, writer, revisions)
@@ -207,18 +169,18 @@ class Draft:
         crc = feed_checksum(self.id, writer, self.fingerprint, counts)
         return (
             APPEND,
-            5 + len(streams) + len(claims),
+            5 + len(streams) + len(self.claims),
             *(keys.meta, keys.revisions, keys.writers, keys.feed, self.bucket),
             *map(keys.stream, streams),
-            *map(keys.bucket, claims),
+            *map(keys.bucket, self.claims),
             *(self.id, self.field, self.fingerprint, writer),
             "" if epoch is None else epoch,
             self.expected if isinstance(self.expected, int) else "",
             "" if control is None else control,
             *self._clock_arguments(),
-            *(crc, len(streams), len(claims)),
+            *(crc, len(streams), len(self.claims)),
             *parts,
-            *claims,
+            *self.claims,
         )
 
     def _clock_arguments(self) -> tuple[int, int, str]:

@@ -47,7 +47,11 @@ class Head:
 
 
 def head(keys: Keys) -> Steps[Head]:
-    """Ask how far the portfolio has come."""
+    """Ask how far the portfolio has come.
+
+    Raises:
+        LedgerDamaged: The last sequence number is not what the revisions add up to.
+    """
     while True:
         meta, flat, again = yield [
             ("HMGET", keys.meta, "seq", "recorded_at"),
@@ -59,7 +63,11 @@ def head(keys: Keys) -> Steps[Head]:
             break
     pairs = zip(flat[::2], flat[1::2], strict=True)
     revisions = {symbol.decode(): int(revision) for symbol, revision in pairs}
-    return Head(int(meta[0] or 0), int(meta[1] or 0), revisions)
+    seq, total = int(meta[0] or 0), sum(revisions.values())
+    if seq != total:  # every event has one number of each kind
+        problem = f"#{seq} is said to be the last event, but the streams have {total:,} events"
+        raise LedgerDamaged(f"the log is damaged: {problem}", seq=min(seq, total) + 1)
+    return Head(seq, int(meta[1] or 0), revisions)
 
 
 def commit_at(keys: Keys, seq: int) -> Steps[FeedEntry]:

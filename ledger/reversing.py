@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from ledger.accounts import Accounts
-from ledger.errors import RuleViolation
+from ledger.errors import LedgerDamaged, RuleViolation
 from ledger.event import Recorded
 from ledger.events import EventReversed
 from ledger.evolve import fold
@@ -55,12 +55,16 @@ def original_of(keys: Keys, seq: int) -> Steps[Recorded]:
 
     Raises:
         NotFound: There is none.
+        LedgerDamaged: It should be there and is not.
     """
     commit = yield from commit_at(keys, seq)
     runs = yield from read_runs(
         keys, after=commit.first_seq - 1, until=commit.last_seq, symbols=commit.touched
     )
-    return next(found for found in recorded_from_runs(runs) if found.seq == seq)
+    for found in recorded_from_runs(runs):
+        if found.seq == seq:
+            return found
+    raise LedgerDamaged(f"the log is damaged: event #{seq} is missing", seq=seq)
 
 
 def _reversed_seqs(history: Sequence[Recorded], name: str) -> set[int]:

@@ -8,14 +8,14 @@ from typing import Final
 import msgspec
 
 from ledger.commit import moment_from_us
-from ledger.entry import FeedEntry, feed_entry_from_reply
+from ledger.entry import FeedEntry
 from ledger.errors import NotFound
 from ledger.event import Recorded
 from ledger.events import SessionEnded, SessionHalted, SessionStarted
 from ledger.folding import read_runs, recorded_from_runs
 from ledger.keys import Keys
 from ledger.moments import Moment, Span, locate
-from ledger.reading import head
+from ledger.reading import commit_at, head
 from ledger.store import Steps
 
 __all__ = ["Session", "event_at", "find_session", "seq_at", "sessions", "span_of"]
@@ -78,8 +78,7 @@ def _session(keys: Keys, started: Recorded, state: str, last_seq: int) -> Steps[
     event = started.event
     if not isinstance(event, SessionStarted):
         raise TypeError(f"{event.type} starts no session")
-    (replies,) = yield [("XRANGE", keys.feed, last_seq, "+", "COUNT", 1)]
-    last = feed_entry_from_reply(replies[0])
+    last = yield from commit_at(keys, last_seq)
     return Session(
         session=event.session,
         state=state,
@@ -155,8 +154,7 @@ def _seq_at_instant(keys: Keys, instant: datetime, span: Span, clock: str) -> St
     after: FeedEntry | None = None
     while low < high:
         middle = (low + high + 1) // 2
-        (replies,) = yield [("XRANGE", keys.feed, middle, "+", "COUNT", 1)]
-        entry = feed_entry_from_reply(replies[0])
+        entry = yield from commit_at(keys, middle)
         # An occurrence is kept in whole milliseconds: one in the same millisecond is looked into.
         time = entry.recorded_us if clock == "recorded" else entry.occurred_ms * 1000 + 999
         if time <= limit:

@@ -206,12 +206,7 @@ class WriterCore:
         if last is None:
             return False
         (found,) = yield [("XRANGE", self.keys.feed, last, last)]
-        if not found:
-            draft.settle([b"recorded", last])
-            return True
-        entry_id, fields = found[0]
-        known = dict(zip(fields[::2], fields[1::2], strict=True))
-        draft.settle([b"again", entry_id, known[b"t"], known[b"s"], known[b"f"]])
+        draft.settle([b"again", found[0]] if found else [b"recorded", last])
         return True
 
     def _with_events(
