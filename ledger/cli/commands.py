@@ -23,6 +23,8 @@ class Entry(NamedTuple):
 
 
 COMMANDS: Final = {
+    "demo": Entry("ledger.cli.demo", "Run the main job on real prices, and prove it."),
+    "run": Entry("ledger.cli.run", "Run a paper session over recorded prices.", "runner"),
     "doctor": Entry("ledger.cli.doctor", "Check the store for what would lose events."),
     "server": Entry("ledger.cli.server", "Run the embedded store in the foreground."),
     "append": Entry("ledger.cli.append", "Append events from stdin as one commit."),

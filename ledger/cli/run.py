@@ -1,0 +1,147 @@
+"""``pledger run``: a paper session over recorded prices."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from ledger.cli.call import Call
+from ledger.cli.group import command
+from ledger.cli.state_tables import state_parts
+from ledger.cli.trading import Stop, pnl_by_symbol, show_progress, stopping, summary_fields
+from ledger.errors import InvalidInput
+from ledger.face import Ledger
+from runner.metrics import MetricsCollector
+from runner.paper_session import SessionSummary, run_paper_session
+from runner.recorded import RecordedProvider, shipped_prices
+
+__all__ = ["run"]
+
+_SPEEDS = {"1x": 1.0, "10x": 10.0, "max": None}
+
+
+@command(
+    "run",
+    examples="""
+    pledger run --session spring --symbols AAPL,MSFT
+    pledger run --feed prices.csv --seed 7
+    pledger run --resume
+    """,
+)
+@click.option("--feed", metavar="PATH", help="Prices as CSV or Parquet; by default those shipped.")
+@click.option("--symbols", metavar="A,B", help="Only these, in this order; by default all.")
+@click.option(
+    "--strategy",
+    type=click.Choice(["trend"]),
+    default="trend",
+    help="What decides; by default trend.",
+)
+@click.option("--session", metavar="NAME", default="paper", help="A name; by default paper.")
+@click.option(
+    "--speed",
+    type=click.Choice(list(_SPEEDS)),
+    default="max",
+    help="How fast recorded time goes by.",
+)
+@click.option("--seed", type=int, default=0, help="Of all chance at the paper exchange.")
+@click.option(
+    "--resume/--clean",
+    "resumes",
+    default=True,
+    help="Join the open session and go on, which is the default, or end it and start anew.",
+)
+@click.option("--account", metavar="FILE", help="Where the paper exchange keeps its own account.")
+@click.option("--metrics", "address", metavar="ADDR", help="Serve Prometheus metrics, as :9090.")
+def run(
+    call: Call,
+    feed: str | None,
+    symbols: str | None,
+    strategy: str,
+    session: str,
+    speed: str,
+    seed: int,
+    resumes: bool,
+    account: str | None,
+    address: str | None,
+) -> None:
+    """Run a paper session over recorded prices and record everything in the ledger.
+
+    A feed has the columns date, symbol and close, or bid and ask; a column split with ratios such
+    as 7/1 is handled. An interrupted session goes on with --resume if the paper exchange kept its
+    account in a file (--account). SIGINT ends the session cleanly, a second one stops at once.
+    """
+    provider = RecordedProvider(Path(feed) if feed else shipped_prices(), _names(symbols))
+    metrics = MetricsCollector()
+    with _served(call, metrics, address), stopping(call.screen) as stop:
+        summary = asyncio.run(
+            _trade(call, provider, stop, metrics, session, _SPEEDS[speed], seed, resumes, account)
+        )
+    screen = call.screen
+    fields = summary_fields(summary, call.settings.portfolio)
+    if screen.form == "json":
+        screen.json(fields)
+    elif screen.form == "csv":
+        screen.csv(list(fields), [list(fields.values())])
+    else:
+        parts = state_parts(summary.state, call.settings.portfolio, None, screen)
+        screen.show(*parts, pnl_by_symbol(summary.state))
+    if stop.signal is not None:
+        raise SystemExit(128 + stop.signal)
+
+
+def _names(symbols: str | None) -> list[str] | None:
+    if symbols is None:
+        return None
+    names = [name.strip() for name in symbols.split(",")]
+    if not all(names):
+        raise InvalidInput(f"--symbols: {symbols!r} names an empty symbol", hint="write AAPL,MSFT")
+    return names
+
+
+@contextmanager
+def _served(call: Call, metrics: MetricsCollector, address: str | None) -> Iterator[None]:
+    """Serve metrics while the session runs, where an address was given."""
+    if address is None:
+        yield
+        return
+    from runner.prometheus import serve
+
+    serving = serve(metrics, address)
+    call.screen.note(f"metrics on http://{serving.address}/metrics")
+    try:
+        yield
+    finally:
+        serving.stop()
+
+
+async def _trade(
+    call: Call,
+    provider: RecordedProvider,
+    stop: Stop,
+    metrics: MetricsCollector,
+    session: str,
+    speed: float | None,
+    seed: int,
+    resumes: bool,
+    account: str | None,
+) -> SessionSummary:
+    settings = call.settings
+    async with Ledger.connect(
+        settings.store, portfolio=settings.portfolio, patience=settings.patience
+    ) as ledger:
+        return await run_paper_session(
+            ledger,
+            provider,
+            session=session,
+            seed=seed,
+            start="resume" if resumes else "clean",
+            speed=speed,
+            account_path=account,
+            metrics=metrics,
+            progress=show_progress(call.screen),
+            should_stop=stop.is_wanted,
+        )
