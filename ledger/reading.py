@@ -244,7 +244,7 @@ class PageReader:
         surplus = run.first_seq + len(run.events) - 1 - self.until
         if surplus <= 0:
             return run
-        kept = run.events[: len(run.events) - surplus]
+        kept = run.events[: max(len(run.events) - surplus, 0)]
         return run._replace(events=kept) if kept else None
 
 
