@@ -127,9 +127,6 @@ from ledger.problem import (
     Problem,
     Problems,
 )
-from ledger.reversal import (
-    contribution,
-)
 from ledger.snapshot import (
     snapshot_seqs,
 )
@@ -232,7 +229,6 @@ __all__ = [
     "check",
     "check_reversals",
     "check_snapshots",
-    "contribution",
     "evolve",
     "exact",
     "fold",
