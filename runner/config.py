@@ -25,6 +25,10 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
             portfolio: both go on with those that are open.
         cash: What is deposited by currency when the session is started and the portfolio has never
             seen a deposit in that currency.
+        currencies: The quote currency of the symbols that are not in the base currency; registered
+            when the session is started.
+        rates: What one unit of the first currency is worth in the second, by ``"USDT/KRW"``;
+            recorded when the session is started.
         limits: The risk limits that are set when the session is started, by symbol and name; those
             of the portfolio stand under ``""``.
     """
@@ -35,6 +39,8 @@ class SessionConfig(msgspec.Struct, frozen=True, kw_only=True):
     clock: Literal["recorded", "occurred"] = "recorded"
     start: Literal["resume", "clean"] = "resume"
     cash: Mapping[str, Decimal] = {}
+    currencies: Mapping[str, str] = {}
+    rates: Mapping[str, Decimal] = {}
     limits: Mapping[str, Mapping[str, Decimal]] = {}
 
 

@@ -15,7 +15,9 @@ from datetime import datetime, tzinfo
 from ledger import (
     CashDeposited,
     Event,
+    InstrumentRegistered,
     Ledger,
+    RateMarked,
     RiskLimitSet,
     Session,
     SessionEnded,
@@ -63,7 +65,7 @@ def _free_name(name: str, known: set[str]) -> str:
 
 
 def _opening(config: SessionConfig, name: str, journal: Journal) -> list[Event]:
-    """The first commit of a session: its start, the money it starts with, and its limits."""
+    """The first commit of a session: its start, its money, instruments, rates and limits."""
     events: list[Event] = [
         SessionStarted(
             session=name,
@@ -78,6 +80,14 @@ def _opening(config: SessionConfig, name: str, journal: Journal) -> list[Event]:
         for currency, amount in config.cash.items()
         if currency not in deposited
     ]
+    events += [
+        InstrumentRegistered(symbol=symbol, quote_currency=currency)
+        for symbol, currency in config.currencies.items()
+        if not (account := journal.accounts.symbols.get(symbol)) or not account.registered
+    ]
+    for pair, rate in config.rates.items():
+        first, _, second = pair.partition("/")
+        events.append(RateMarked(from_currency=first, to_currency=second, rate=rate))
     events += [
         RiskLimitSet(symbol=symbol, limit=limit, value=value)
         for symbol, limits in config.limits.items()
