@@ -18,7 +18,7 @@ from replay.verify import Verification, verify
 from runner.paper_session import SessionSummary, run_paper_session
 from runner.recorded import RecordedProvider, shipped_prices
 
-__all__ = ["demo"]
+__all__ = ["demo", "unused_portfolio"]
 
 
 @command(
@@ -38,7 +38,7 @@ def demo(call: Call) -> None:
     its own (demo, demo-2, …) and ends with the same digest, on every machine.
     """
     screen = call.screen
-    portfolio = _unused(call)
+    portfolio = unused_portfolio(call)
     provider = RecordedProvider(shipped_prices())
     screen.note(
         f"paper session over {', '.join(provider.symbols)}, {provider.instants[0]:%Y-%m-%d} to "
@@ -61,7 +61,7 @@ def demo(call: Call) -> None:
         raise LedgerDamaged(f"verify found: {found.problems[0].message}")
 
 
-def _unused(call: Call) -> str:
+def unused_portfolio(call: Call) -> str:
     """Return the first of demo, demo-2, … that has no event yet."""
     number = 1
     while True:
