@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ledger.embedded import EmbeddedServer, attach
 from ledger.errors import InvalidInput
 from ledger.keys import Keys
-from ledger.locators import ClusterLocator, Locator, MemoryLocator, ServerLocator
-from ledger.redis_store import AsyncRedisConnection, RedisConnection
+
+# The client library takes longer to import than all of the ledger; events and folds do without.
+if TYPE_CHECKING:
+    from ledger.locators import Locator
+    from ledger.redis_store import AsyncRedisConnection, RedisConnection
 
 __all__ = ["DEFAULT_STORE", "Store", "open_store"]
 
@@ -57,10 +61,14 @@ class Store:
 
     def connection(self, patience: float = 10.0) -> RedisConnection:
         """Open a sync connection; it connects at its first exchange."""
+        from ledger.redis_store import RedisConnection
+
         return RedisConnection(self._locator, patience)
 
     def aconnection(self, patience: float = 10.0) -> AsyncRedisConnection:
         """Open an async connection; it connects at its first exchange."""
+        from ledger.redis_store import AsyncRedisConnection
+
         return AsyncRedisConnection(self._locator, patience)
 
     def close(self) -> None:
@@ -77,6 +85,8 @@ def open_store(url: str, keys: Keys) -> Store:
             ``redis+cluster://``, ``memory:``.
         StoreError: An embedded server cannot be started.
     """
+    from ledger.locators import ClusterLocator, MemoryLocator, ServerLocator
+
     scheme, _, rest = url.partition(":")
     if scheme == "embedded":
         embedded = _Embedded(Path(rest or "./.pledger"))
