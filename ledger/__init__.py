@@ -35,6 +35,7 @@ from ledger.audit_reversals import (
 from ledger.audit_snapshots import (
     check_snapshots,
 )
+from ledger.checkpoints import Checkpoint, FileCheckpoint, StoreCheckpoint
 from ledger.clock import (
     Clock,
     utc_now,
@@ -104,12 +105,16 @@ from ledger.evolve import (
     step,
 )
 from ledger.face import Ledger
+from ledger.group_status import ConsumerStatus, GroupStatus, Parked
+from ledger.groups import Delivery, Group, SyncDelivery, SyncGroup
 from ledger.holdings import (
     Balance,
     Order,
     Position,
     SymbolFigures,
 )
+from ledger.holds import Relieved
+from ledger.lag import Lag
 from ledger.moments import (
     Moment,
     parse_moment,
@@ -137,6 +142,7 @@ from ledger.store import (
     Steps,
 )
 from ledger.sync_face import SyncLedger
+from ledger.tails import SyncTail, Tail
 from ledger.timeline import (
     Session,
 )
@@ -159,19 +165,26 @@ __all__ = [
     "Balance",
     "CashDeposited",
     "CashWithdrawn",
+    "Checkpoint",
     "Clock",
     "Commit",
     "CommitMismatch",
+    "ConsumerStatus",
     "CostBasisChosen",
+    "Delivery",
     "Event",
     "EventReversed",
     "Fenced",
+    "FileCheckpoint",
     "FoldAudit",
+    "Group",
+    "GroupStatus",
     "InstrumentRegistered",
     "InvalidAmount",
     "InvalidEvent",
     "InvalidInput",
     "InvalidMoment",
+    "Lag",
     "Ledger",
     "LedgerDamaged",
     "LedgerError",
@@ -189,6 +202,7 @@ __all__ = [
     "OrderRejected",
     "OrderSide",
     "OrderStatus",
+    "Parked",
     "PortfolioAccount",
     "PortfolioState",
     "Position",
@@ -204,6 +218,7 @@ __all__ = [
     "Problems",
     "RateMarked",
     "Recorded",
+    "Relieved",
     "RevisionConflict",
     "RiskLimitSet",
     "RuleViolation",
@@ -214,13 +229,18 @@ __all__ = [
     "SessionStarted",
     "SnapshotDamaged",
     "Steps",
+    "StoreCheckpoint",
     "StoreError",
     "StoreRefused",
     "StoreUnavailable",
     "SymbolAccount",
     "SymbolFigures",
+    "SyncDelivery",
+    "SyncGroup",
     "SyncLedger",
+    "SyncTail",
     "SyncWriter",
+    "Tail",
     "TradeRefused",
     "Writer",
     "add",

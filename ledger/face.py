@@ -16,9 +16,9 @@ from ledger.accounts import Accounts
 from ledger.clock import Clock, utc_now
 from ledger.commit import Commit, Expected
 from ledger.connect import DEFAULT_STORE
+from ledger.consuming import Consuming
 from ledger.event import Event
 from ledger.folding import accounts_at
-from ledger.following import Following
 from ledger.moments import Moment
 from ledger.opened import new_id, open_writer, resolve, state_at, take_snapshot
 from ledger.reading import Head, head
@@ -34,7 +34,7 @@ __all__ = ["Ledger"]
 T = TypeVar("T")
 
 
-class Ledger(Following):
+class Ledger(Consuming):
     """A portfolio's ledger.
 
     ::

@@ -181,6 +181,8 @@ local function fail(symbol, token, seq, revision, retried, count)
     redis.call('HSET', KEYS[4], symbol, count .. ' ' .. text(now + delay))
     return {'again', text(delay)}
   end
+  local before = retried == '1' and redis.call('HGET', KEYS[5], seq)
+  if before then count = text(tonumber(string.match(before, '^[^\n]*\n[^\n]*\n(%d+)')) + 1) end
   redis.call('HSET', KEYS[5], seq,
     table.concat({symbol, revision, count, text(now), ARGV[9], ARGV[10]}, '\n'))
   redis.call('HDEL', KEYS[7], seq)

@@ -11,9 +11,9 @@ from ledger.accounts import Accounts
 from ledger.clock import Clock, utc_now
 from ledger.commit import Commit, Expected
 from ledger.connect import DEFAULT_STORE
+from ledger.consuming import SyncConsuming
 from ledger.event import Event
 from ledger.folding import accounts_at
-from ledger.following import SyncFollowing
 from ledger.moments import Moment
 from ledger.opened import new_id, open_writer, resolve, state_at, take_snapshot
 from ledger.reading import Head, head
@@ -28,7 +28,7 @@ __all__ = ["SyncLedger"]
 T = TypeVar("T")
 
 
-class SyncLedger(SyncFollowing):
+class SyncLedger(SyncConsuming):
     """A portfolio's ledger for programs without a loop; may be shared by threads."""
 
     @classmethod
