@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ledger import rules
 from ledger.accounts import Accounts, PortfolioAccount, SessionEntry, SymbolAccount
+from ledger.errors import InvalidEvent
 from ledger.events import (
     CashDeposited,
     CashWithdrawn,
@@ -87,7 +88,11 @@ def _(_event: TradeRefused, account: SymbolAccount, _all: Accounts, _seq: int) -
 
 @evolves(EventReversed)
 def _(event: EventReversed, account: SymbolAccount, accounts: Accounts, seq: int) -> None:
-    take_back(account, rules.undo_of(event))
+    undo = rules.undo_of(event)
+    try:
+        take_back(account, undo)
+    except InvalidEvent as error:
+        raise rules.refuse(event, "undo-unfit", error.message) from None
     if not event.symbol:
         accounts.portfolio.control_seq = seq
 

@@ -16,6 +16,7 @@ import msgspec
 
 from ledger.accounts import PortfolioAccount, SymbolAccount
 from ledger.amounts import ZERO, plain, subtract
+from ledger.errors import InvalidEvent
 from ledger.event import Event, Recorded
 from ledger.events import EventReversed
 
@@ -80,12 +81,21 @@ def _difference(first: Any, last: Any) -> Any:
 
 
 def take_back(account: PortfolioAccount | SymbolAccount, undo: dict[str, Any]) -> None:
-    """Change ``account`` in place to what it would be had the event not happened."""
+    """Change ``account`` in place to what it would be had the event not happened.
+
+    Raises:
+        InvalidEvent: ``undo`` is no contribution to this account, which is left as it was.
+    """
+    if strange := undo.keys() - set(account.__struct_fields__) | undo.keys() & _OWN:
+        raise InvalidEvent(f"undo: an account has no {min(strange)!r:.80} to take back")
     plain_account = msgspec.to_builtins(account)
-    for name, change in undo.items():
-        back = _shrunk if name in _TOTALS else _restored
-        _set(plain_account, name, back(plain_account.get(name), change))
-    restored = msgspec.convert(plain_account, type(account))
+    try:
+        for name, change in undo.items():
+            back = _shrunk if name in _TOTALS else _restored
+            _set(plain_account, name, back(plain_account.get(name), change))
+        restored = msgspec.convert(plain_account, type(account))
+    except (msgspec.ValidationError, ArithmeticError, LookupError, TypeError) as error:
+        raise InvalidEvent(f"undo: it does not fit the account: {error}") from None
     for name in undo:
         value = getattr(restored, name)
         # What is over is forgotten in the order in which it ended.

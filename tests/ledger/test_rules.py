@@ -187,6 +187,18 @@ REFUSED: list[tuple[str, list[Event], Event, str]] = [
         EventReversed(seq=1, reason="r"),
         "what #1 contributed is not filled in",
     ),
+    *[
+        ("undo-unfit", [S, opened()], EventReversed(symbol="A", seq=2, reason="r", undo=undo), said)
+        for undo, said in [
+            ({"nonsense": [1, 2]}, "an account has no 'nonsense' to take back"),
+            ({"revision": [1, 2]}, "an account has no 'revision' to take back"),
+            ({"realized_pnl": "x"}, "it does not fit the account"),
+            ({"positions": {"p9": {"value": ["1", "2"]}}}, "it does not fit the account"),
+            ({"positions": [5, 6]}, "it does not fit the account"),
+            ({"mark": []}, "it does not fit the account"),
+            ({"fees": "1"}, "it does not fit the account"),
+        ]
+    ],
 ]
 
 
@@ -222,7 +234,7 @@ def test_every_rule_is_tested_here() -> None:
     """A rule that is added comes with a case above."""
     folder = Path(ledger.__file__).parent
     text = "".join(path.read_text() for path in [folder / "rules.py", *folder.glob("evolve*.py")])
-    named = set(re.findall(r'refuse\(\s*event,\s*"([a-z-]+)"', text))
+    named = set(re.findall(r'refuse\(\s*event, *\s*"([a-z-]+)"', text))
     assert named == {rule for rule, *_ in REFUSED} | {"quarantined"}
 
 
