@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 
 import msgspec
 
@@ -10,6 +11,7 @@ from ledger import LedgerDamaged, MissingRate, PortfolioState
 from replay.figures import Figure, figures
 from replay.frames import Rows
 from replay.history import History, When
+from replay.live import LiveState
 from replay.paths import FigurePath, Value, parse_path
 
 __all__ = ["Change", "Difference", "applied", "changes", "diff"]
@@ -95,28 +97,40 @@ def diff(
     )
 
 
+_Item: TypeAlias = tuple[str, str, str]
+_Watched: TypeAlias = list[tuple[FigurePath, Change]]
+
+
 def _name_events(history: History, found: list[Change], low: int, high: int) -> None:
     """Follow the fold between two moments, and note at which events a figure moved."""
-    live = history.live(low)
-    watched = [(parse_path(change.path, history.symbols), change) for change in found]
-    money = [pair for pair in watched if pair[0].root in ("total", "balances")]
-    others = [pair for pair in watched if pair[0].root not in ("total", "balances")]
-    of_symbol: dict[str, list[tuple[FigurePath, Change]]] = {}
-    for path, change in others:
-        of_symbol.setdefault(path.symbol, []).append((path, change))
-    values = {path: _read(path, live) for path, _ in watched}
+    live, symbols = history.live(low), set(history.symbols)
+    money: _Watched = []
+    items: dict[str, dict[_Item, _Watched]] = {}
+    for change in found:
+        path = parse_path(change.path, symbols)
+        if path.root in ("total", "balances"):
+            money.append((path, change))
+        else:
+            item = (path.root, path.symbol, path.key)
+            items.setdefault(path.symbol, {}).setdefault(item, []).append((path, change))
+    values = {path.text: _read(path, live) for path in (parse_path(c.path, symbols) for c in found)}
     for recorded in history.events(first=low + 1, last=high):
         live.evolve(recorded)
-        near = of_symbol.get(recorded.symbol, []) + (
-            of_symbol.get("", []) if recorded.symbol else []
-        )
-        for path, change in (near + money) if live.moved_money else near:
-            if not path.may_change_by(recorded.event):
-                continue
-            value = _read(path, live)
-            if value != values[path]:
-                values[path] = value
-                change.events.append(recorded.seq)
+        if live.moved_money:
+            _compare(money, live, values, recorded.seq)
+        for name in {recorded.symbol, ""}:
+            for watched in items.get(name, {}).values():
+                if watched[0][0].may_change_by(recorded.event):
+                    _compare(watched, live, values, recorded.seq)
+
+
+def _compare(watched: _Watched, live: LiveState, values: dict[str, Value], seq: int) -> None:
+    """Note ``seq`` with each figure that is not what it was."""
+    for path, change in watched:
+        value = _read(path, live)
+        if value != values[path.text]:
+            values[path.text] = value
+            change.events.append(seq)
 
 
 def _read(path: FigurePath, state: PortfolioState) -> Value:

@@ -204,7 +204,8 @@ class _Builder:
     def _figure(self, text: str) -> _Read:
         path = parse_path(text, self._symbols)
         self.paths.append(path)
-        read, told = path.read, self.told
+        told = self.told
+        read: _Read = operator.attrgetter(path.field) if path.root == "total" else path.read
 
         def figure(state: PortfolioState) -> Any:
             try:

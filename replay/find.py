@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 import msgspec
 
-from ledger import Event, LedgerDamaged, MissingRate, NotFound, PortfolioState, Recorded
+from ledger import Event, LedgerDamaged, MissingRate, NotFound, PortfolioState, Recorded, exact
 from replay.expressions import Expression, parse_expression
 from replay.frames import Rows
 from replay.history import History, When
@@ -49,30 +49,59 @@ def find(
     """
     first, last = history.span(since, until)
     live = history.live(first - 1)
-    expression = (
-        parse_expression(condition, history.symbols) if isinstance(condition, str) else None
-    )
-    holds = _reading(condition) if expression is None else expression.holds
-    before = holds(live)
-    turns = Rows([Turn(seq=first - 1, became=True)] if before else [])
-    for recorded in history.events(first=first, last=last):
-        live.evolve(recorded)
-        if expression is not None and _is_unmoved(expression, recorded, live):
-            continue
-        now = holds(live)
-        if now != before:
-            turns.append(_turn(recorded, now))
-            before = now
-    if expression is not None:
+    if isinstance(condition, str):
+        expression = parse_expression(condition, history.symbols)
+        turns = _turns_of_expression(history.events(first=first, last=last), live, expression)
         _check_told(expression, live)
+        return turns
+    return _turns_of_function(history.events(first=first, last=last), live, condition)
+
+
+def _turns_of_expression(
+    events: Iterable[Recorded], live: LiveState, expression: Expression
+) -> Rows[Turn]:
+    evaluate, is_about_money = expression.evaluate, expression.is_about_money
+    before = bool(evaluate(live))
+    turns = _begun(live.seq, before)
+    with exact():  # entered once, and not for every event; an expression computes with nothing else
+        for recorded in events:
+            live.evolve_exactly(recorded)
+            if is_about_money:
+                if not live.moved_money:
+                    continue
+            elif not expression.may_change_by(recorded.event):
+                continue
+            now = bool(evaluate(live))
+            if now is not before:
+                turns.append(_turn(recorded, now))
+                before = now
     return turns
 
 
-def _is_unmoved(expression: Expression, recorded: Recorded, live: LiveState) -> bool:
-    """Whether an event cannot have changed the value of an expression."""
-    if expression.is_about_money:
-        return not live.moved_money
-    return not expression.may_change_by(recorded.event)
+def _turns_of_function(
+    events: Iterable[Recorded], live: LiveState, condition: Callable[[PortfolioState], bool]
+) -> Rows[Turn]:
+    before = _holds(condition, live)
+    turns = _begun(live.seq, before)
+    for recorded in events:
+        live.evolve(recorded)
+        now = _holds(condition, live)
+        if now is not before:
+            turns.append(_turn(recorded, now))
+            before = now
+    return turns
+
+
+def _begun(seq: int, is_true: bool) -> Rows[Turn]:
+    return Rows([Turn(seq=seq, became=True)] if is_true else [])
+
+
+def _holds(condition: Callable[[PortfolioState], bool], state: PortfolioState) -> bool:
+    """Call a function of the state; where a total cannot be told, its condition does not hold."""
+    try:
+        return bool(condition(state))
+    except (MissingRate, LedgerDamaged):
+        return False
 
 
 def _turn(recorded: Recorded, became: bool) -> Turn:
@@ -83,20 +112,6 @@ def _turn(recorded: Recorded, became: bool) -> Turn:
         occurred_at=recorded.occurred_at,
         event=recorded.event,
     )
-
-
-def _reading(condition: Condition) -> Callable[[PortfolioState], bool]:
-    """Call a function of the state; where a total cannot be told, its condition does not hold."""
-
-    def holds(state: PortfolioState) -> bool:
-        if isinstance(condition, str):
-            raise TypeError("an expression is parsed, not called")
-        try:
-            return bool(condition(state))
-        except (MissingRate, LedgerDamaged):
-            return False
-
-    return holds
 
 
 def _check_told(expression: Expression, last: LiveState) -> None:

@@ -6,8 +6,10 @@ what is asked, and of that only the part of the accounts that events have touche
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 from ledger import (
     Accounts,
@@ -18,20 +20,22 @@ from ledger import (
     PriceMarked,
     RateMarked,
     Recorded,
+    SymbolAccount,
     SymbolFigures,
     add,
-    evolve,
     exact,
     order_from_entry,
     position_from_entry,
     state_from_accounts,
+    step,
     symbol_balances,
     symbol_figures,
 )
 
 __all__ = ["LiveState"]
 
-_PARTS = (
+_ZERO: Final = Decimal(0)
+_PARTS: Final = (
     "deposited",
     "withdrawn",
     "realized_pnl",
@@ -62,38 +66,62 @@ class LiveState(PortfolioState):
         self._total = self._available = None  # the totals come from the balances
         self.accounts = accounts
         self._parts: dict[str, dict[str, Balance]] = {}
-        self._stale_money: set[str] | None = None
-        self._stale = {name: set(accounts.symbols) for name in ("figures", "positions", "orders")}
+        self._sums: dict[str, Decimal] = {}
+        # By symbol whether all that moved its money was a price; None: derive everything anew.
+        self._stale_money: dict[str, bool] | None = None
+        self._touched = set(accounts.symbols)
+        self._stale: dict[str, set[str]] = {"figures": set(), "positions": set(), "orders": set()}
+        self._last: Recorded | None = None
         self.seq = accounts.seq
         self.moved_money = True
         self._read_portfolio()
 
     def evolve(self, recorded: Recorded) -> None:
         """Go on by one event."""
+        with exact():
+            self.evolve_exactly(recorded)
+
+    def evolve_exactly(self, recorded: Recorded) -> None:
+        """Go on by one event; call inside ``exact()``, which saves entering it for each."""
         event = recorded.event
         symbol = event.symbol
-        evolve(self.accounts, recorded)
-        self.seq = recorded.seq
-        self.recorded_at, self.occurred_at = recorded.recorded_at, recorded.occurred_at
-        if symbol:
-            # A price moves no money where nothing is held.
-            marked = event.__class__ is PriceMarked
-            self.moved_money = not marked or bool(self.accounts.symbols[symbol].positions)
-            self._touch(symbol)
+        self._last = recorded
+        self.seq = seq = recorded.seq
+        step(self.accounts, event, seq)
+        if not symbol:
+            self._read_portfolio()
+            self.moved_money = True
+            if event.__class__ is not RateMarked:
+                self._stale_money = None
             return
-        self.moved_money = True
-        self._read_portfolio()
-        if event.__class__ is not RateMarked:
-            self._stale_money = None
-
-    def _touch(self, symbol: str) -> None:
-        """Have what is derived from a symbol's account derived anew."""
-        if self._stale_money is not None and self.moved_money:
-            self._stale_money.add(symbol)
-        for names in self._stale.values():
-            names.add(symbol)
-        if self.accounts.symbols[symbol].quarantine is not None:
+        account = self.accounts.symbols[symbol]
+        self._touched.add(symbol)
+        if account.quarantine is not None:
             self._read_quarantine()
+        is_price = event.__class__ is PriceMarked
+        # A price moves no money where nothing is held.
+        self.moved_money = moved = not is_price or bool(account.positions)
+        stale = self._stale_money
+        if moved and stale is not None:
+            stale[symbol] = is_price and stale.get(symbol, True)
+
+    @property
+    def recorded_at(self) -> datetime | None:
+        """When the last event was recorded."""
+        return None if self._last is None else self._last.recorded_at
+
+    @recorded_at.setter
+    def recorded_at(self, _value: datetime | None) -> None:
+        self._last = None
+
+    @property
+    def occurred_at(self) -> datetime | None:
+        """When the last event happened."""
+        return None if self._last is None else self._last.occurred_at
+
+    @occurred_at.setter
+    def occurred_at(self, _value: datetime | None) -> None:
+        self._last = None
 
     def frozen(self) -> PortfolioState:
         """Return the state at this moment, with its digest; it belongs to the caller."""
@@ -107,9 +135,11 @@ class LiveState(PortfolioState):
         self.rates, self.limits = dict(portfolio.rates), dict(portfolio.limits)
         self.session = None if portfolio.session is None else portfolio.session.session
         self.is_halted = portfolio.session is not None and portfolio.session.halted
+        self._sums = {}
         self._read_quarantine()
 
     def _read_quarantine(self) -> None:
+        self._sums = {}
         named = [("", self.accounts.portfolio), *self.accounts.symbols.items()]
         self.quarantined = {
             name: f"#{account.quarantine.seq}: {account.quarantine.message}"
@@ -120,11 +150,7 @@ class LiveState(PortfolioState):
     @property
     def balances(self) -> dict[str, Balance]:
         """The money per currency."""
-        if self._stale_money is None:
-            self._balances = self._all_balances()
-        elif self._stale_money:
-            self._renew_balances(self._stale_money)
-        self._stale_money = set()
+        self._settle()
         return self._balances
 
     @balances.setter
@@ -153,11 +179,31 @@ class LiveState(PortfolioState):
         return self._profit(symbol_balances(self.accounts.symbols[symbol]))
 
     def _profit(self, balances: dict[str, Balance]) -> Decimal:
-        total = Decimal(0)
+        total = _ZERO
         for currency, balance in balances.items():
             own = add(balance.net_pnl, balance.unrealized_pnl)
             total = add(total, self._in_base(own, currency))
         return total
+
+    def _sum(self, figure: str) -> Decimal:
+        """Sum a figure of all balances; one that nothing has moved since is kept."""
+        self._settle()
+        kept = self._sums.get(figure)
+        if kept is None:
+            kept = self._sums[figure] = super()._sum(figure)
+        return kept
+
+    def _settle(self) -> None:
+        """Bring the balances up to the last event."""
+        stale = self._stale_money
+        if stale is None:
+            self._stale_money = {}
+            self._balances = self._all_balances()
+            self._sums = {}
+        elif stale:
+            self._stale_money = {}
+            with exact():
+                self._renew_balances(stale)
 
     def _all_balances(self) -> dict[str, Balance]:
         accounts = self.accounts
@@ -170,18 +216,31 @@ class LiveState(PortfolioState):
                     _replace(sums.setdefault(currency, Balance()), Balance(), part)
         return dict(sorted(sums.items()))
 
-    def _renew_balances(self, symbols: Iterable[str]) -> None:
+    def _renew_balances(self, stale: Mapping[str, bool]) -> None:
         """Replace what the touched symbols contribute; exact, so the sums are those of a fold."""
-        for symbol in symbols:
-            old = self._parts.get(symbol, {})
-            new = symbol_balances(self.accounts.symbols[symbol])
+        for symbol, is_price in stale.items():
+            old, own = self._parts.get(symbol, {}), self.accounts.symbols[symbol]
+            if is_price and own.currency in old:
+                self._revalue(self._balances[own.currency], old[own.currency], own)
+                self._sums.pop("unrealized_pnl", None)
+                continue
+            self._sums = {}
+            new = symbol_balances(own)
             if old.keys() != new.keys():
                 self._balances = self._all_balances()
                 return
             self._parts[symbol] = new
-            with exact():
-                for currency, part in new.items():
-                    _replace(self._balances[currency], old[currency], part)
+            for currency, part in new.items():
+                _replace(self._balances[currency], old[currency], part)
+
+    def _revalue(self, balance: Balance, part: Balance, own: SymbolAccount) -> None:
+        """Take over what a price changed; inside ``exact()``."""
+        unrealized = own.unrealized_pnl
+        balance.unrealized_pnl += unrealized - part.unrealized_pnl
+        part.unrealized_pnl = unrealized
+        value = sum((entry.value for entry in own.positions.values()), _ZERO)
+        balance.market_value += value - part.market_value
+        part.market_value = value
 
     @property
     def symbols(self) -> dict[str, SymbolFigures]:
@@ -221,7 +280,14 @@ class LiveState(PortfolioState):
         self._orders = value
 
     def _renewed(self, what: str) -> Iterable[str]:
-        stale, self._stale[what] = self._stale[what], set()
+        if self._touched:
+            for names in self._stale.values():
+                names.update(self._touched)
+            self._touched = set()
+        stale = self._stale[what]
+        if not stale:
+            return ()
+        self._stale[what] = set()
         return [name for name in sorted(stale) if self.accounts.symbols[name].revision]
 
 
@@ -229,5 +295,5 @@ def _replace(balance: Balance, old: Balance, new: Balance) -> None:
     """Put ``new`` for ``old`` into a sum; inside ``exact()``."""
     for name in _PARTS:
         before, after = getattr(old, name), getattr(new, name)
-        if before != after:
+        if before is not after:
             setattr(balance, name, getattr(balance, name) - before + after)

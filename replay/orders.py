@@ -128,7 +128,10 @@ def orders(
 def _concerned(event: Event) -> Iterable[str]:
     """The orders that an event happened to."""
     if isinstance(event, EventReversed):
-        return list((event.undo or {}).get("orders", {}))
+        # What it takes back are changes by id, or the whole map before and after.
+        taken = (event.undo or {}).get("orders") or {}
+        maps = taken if isinstance(taken, list) else [taken]
+        return {order_id for orders in maps for order_id in orders or ()}
     return (event.order_id,) if isinstance(event, _EVENTS) else ()
 
 

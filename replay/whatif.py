@@ -27,7 +27,6 @@ from ledger import (
     SymbolAccount,
     amount,
     check,
-    contribution,
     exact,
     multiply,
     state_from_accounts,
@@ -99,22 +98,29 @@ def what_if(
     for number in (*drop, *(replace or {}), *inserted):
         if not (number == 0 and number in inserted) and not 1 <= number <= seq:
             raise NotFound(f"there is no event #{number}", hint=f"name one from #1 to #{seq}")
-    dropped = set(drop)
-    refold = _Refold(
-        {r.event.seq for r in history.events(last=seq) if isinstance(r.event, EventReversed)},
-        None if fee_rate is None else amount(fee_rate, "fee_rate"),
-    )
+    left_out = _left_out(history, {*drop}, {*(replace or {})}, seq)
+    refold = _Refold(None if fee_rate is None else amount(fee_rate, "fee_rate"))
     start = [] if cost_basis is None else [CostBasisChosen(method=cost_basis)]
     for event in (*start, *inserted.get(0, ())):
         refold.take(0, event)
     last: Recorded | None = None
     for last in history.events(last=seq):
         is_chosen = cost_basis is not None and isinstance(last.event, CostBasisChosen)
-        if last.seq not in dropped and not is_chosen:
+        if last.seq not in left_out and not is_chosen:
             refold.take(last.seq, (replace or {}).get(last.seq, last.event))
         for event in inserted.get(last.seq, ()):
             refold.take(last.seq, event)
     return _compared(history.state(seq), refold, last)
+
+
+def _left_out(history: History, dropped: set[int], replaced: set[int], seq: int) -> set[int]:
+    """What was dropped; and what was reversed, with its reversal, as if it had not happened."""
+    left_out = set(dropped)
+    for recorded in history.events(last=seq):
+        reversal = recorded.event
+        if isinstance(reversal, EventReversed) and recorded.seq not in dropped | replaced:
+            left_out |= {reversal.seq, recorded.seq}
+    return left_out
 
 
 def _compared(before: PortfolioState, refold: _Refold, last: Recorded | None) -> WhatIf:
@@ -134,17 +140,15 @@ def _many(events: Event | Sequence[Event]) -> list[Event]:
 class _Refold:
     """Folds events that may not fit, and keeps which did not."""
 
-    def __init__(self, reversed_later: set[int], fee_rate: Decimal | None) -> None:
+    def __init__(self, fee_rate: Decimal | None) -> None:
         self.accounts = Accounts()
         self.refused: Rows[Refusal] = Rows()
         self._fee_rate = fee_rate
-        self._reversed_later = reversed_later
-        self._undo: dict[int, dict[str, object]] = {}
 
     def take(self, seq: int, event: Event) -> None:
         """Fold one event, or note why it is not possible."""
         try:
-            self._fold(seq, self._with_undo(self._charged(event)))
+            check(self.accounts, self._charged(event), seq)
         except RuleViolation as refusal:
             self.refused.append(
                 Refusal(
@@ -155,24 +159,6 @@ class _Refold:
                     reason=refusal.message,
                 )
             )
-
-    def _fold(self, seq: int, event: Event) -> None:
-        if seq not in self._reversed_later:
-            check(self.accounts, event, seq)
-            return
-        before = self.accounts.account(event.symbol).fork([event])
-        check(self.accounts, event, seq)
-        self._undo[seq] = contribution(before, self.accounts.account(event.symbol))
-
-    def _with_undo(self, event: Event) -> Event:
-        """A reversal takes back what its event contributed here."""
-        if not isinstance(event, EventReversed):
-            return event
-        if event.seq not in self._undo:
-            raise RuleViolation(
-                "reversal-of-nothing", f"EventReversed: #{event.seq} did not happen here"
-            )
-        return structs.replace(event, undo=self._undo[event.seq])
 
     def _charged(self, event: Event) -> Event:
         """Put the fee that the rate makes in place of the one that was paid."""

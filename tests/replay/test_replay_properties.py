@@ -1,0 +1,126 @@
+"""What must hold of any history: the parts of a figure add up, and two ways agree."""
+
+from __future__ import annotations
+
+import random
+from decimal import Decimal
+from functools import reduce
+
+import replay
+from ledger import add, fold, state_from_accounts
+from replay.explain import is_number
+
+PICKED = 12
+
+
+def moments(session: replay.SessionView, chance: random.Random, count: int) -> list[int]:
+    return [chance.randint(4, session.history.last_seq) for _ in range(count)]
+
+
+def test_the_state_at_n_is_the_fold_of_the_first_n_events(generated):
+    everything = list(generated.events())
+    for seq in moments(generated, random.Random(1), 10):
+        then = generated.at(seq=seq)
+        folded = state_from_accounts(fold(everything[:seq]))
+        assert then.digest == folded.digest
+        assert replay.figures(then) == replay.figures(folded)
+
+
+def test_a_live_state_has_the_figures_of_a_fold_after_every_event(generated):
+    everything = list(generated.events())
+    for recorded, live in generated.steps():
+        if recorded.seq % 7 == 0:
+            folded = state_from_accounts(fold(everything[: recorded.seq]))
+            assert replay.figures(live) == replay.figures(folded)
+
+
+def test_explain_adds_up_for_every_figure_that_a_state_has(generated):
+    chance = random.Random(2)
+    for seq in moments(generated, chance, 3):
+        state = generated.at(seq=seq)
+        found = replay.figures(state)
+        for path in chance.sample(sorted(found), min(PICKED, len(found))):
+            explained = generated.explain(path, at=seq)
+            assert explained.value == found[path]
+            if is_number(found[path]):
+                assert explained.total == found[path], path
+            else:
+                assert explained.made_by.after == found[path], path
+
+
+def test_explain_adds_up_for_every_total_and_balance(generated):
+    state = generated.at()
+    for path, value in replay.figures(state).items():
+        if "." not in path or path.startswith("balances"):
+            explained = generated.explain(path)
+            assert explained.total == (value if is_number(value) else None), path
+
+
+def test_the_changes_from_a_to_b_make_b_of_a_and_back(generated):
+    chance = random.Random(3)
+    for _ in range(5):
+        a, b = moments(generated, chance, 2)
+        old, new = replay.figures(generated.at(seq=a)), replay.figures(generated.at(seq=b))
+        assert replay.applied(generated.diff(a, b).changes, to=old) == new
+        assert replay.applied(generated.diff(b, a).changes, to=new) == old
+
+
+def test_each_change_names_the_events_at_which_its_figure_moved(generated):
+    low, high = 60, 110
+    named = {change.path: change.events for change in generated.diff(low, high).changes}
+    states = [replay.figures(generated.at(seq=seq)) for seq in range(low, high + 1)]
+    for path, events in named.items():
+        moved = [
+            low + number
+            for number in range(1, len(states))
+            if states[number].get(path) != states[number - 1].get(path)
+        ]
+        assert events == moved, path
+
+
+def test_an_expression_and_a_function_find_the_same_moments(generated):
+    limit = generated.at("50%").equity
+    by_text = generated.find(f"equity < {limit} or positions.BRK.B.quantity > 2")
+
+    def is_so(state):
+        own = state.symbols.get("BRK.B")
+        held = replay.read_figure(state, "positions.BRK.B.quantity") if own else Decimal(0)
+        return state.equity < limit or held > 2
+
+    assert by_text
+    assert by_text == generated.find(is_so)
+    assert [turn.became for turn in by_text] == [n % 2 == 0 for n in range(len(by_text))]
+
+
+def test_a_refold_with_nothing_changed_is_what_happened(generated):
+    same = generated.what_if()
+    assert not same.refused
+    assert not same.changes
+
+
+def test_trades_earn_together_what_the_fold_booked(generated):
+    totals: dict[str, Decimal] = {}
+    for trade in generated.trades():
+        totals[trade.symbol] = add(totals.get(trade.symbol, Decimal(0)), trade.realized_pnl)
+    state = generated.at()
+    for symbol, figures in state.symbols.items():
+        assert totals.get(symbol, Decimal(0)) == figures.realized_pnl
+        funding = reduce(add, (t.funding for t in generated.trades(symbol)), Decimal(0))
+        assert funding == figures.funding
+
+
+def test_orders_end_as_the_state_has_them(generated):
+    lives = {life.order.order_id: life for life in generated.orders()}
+    known = generated.at().orders
+    assert known
+    for order_id, order in known.items():
+        assert lives[order_id].order == order
+        assert lives[order_id].steps[-1].status == order.status
+    assert lives.keys() == set(known)
+
+
+def test_pnl_by_symbol_and_by_period_add_up_to_the_totals(generated):
+    state = generated.at()
+    for rows in (generated.pnl(), generated.pnl(every="10m"), generated.pnl(by="session")):
+        for name in ("realized_pnl", "unrealized_pnl", "fees", "funding", "net_pnl"):
+            assert reduce(add, (getattr(row, name) for row in rows)) == getattr(state, name), name
