@@ -19,7 +19,7 @@ from ledger import (
     Recorded,
     StoreUnavailable,
     Writer,
-    evolve,
+    fold,
 )
 from runner.figures import Count, Duration
 from runner.metrics import MetricsCollector
@@ -113,21 +113,21 @@ class Journal:
     async def _read_up_to(self, seq: int) -> None:
         if seq > self.accounts.seq:
             async for recorded in self.ledger.tail(after=self.accounts.seq, until=seq):
-                evolve(self.accounts, recorded)
+                fold([recorded], self.accounts)
 
     async def _apply(self, commit: Commit, events: list[Event]) -> None:
         if commit.first_seq != self.accounts.seq + 1:
             await self._read_up_to(commit.seq)
             return
-        for seq, event in enumerate(events, start=commit.first_seq):
-            evolve(
-                self.accounts,
-                Recorded(
-                    seq=seq,
-                    revision=0,
-                    recorded_at=commit.recorded_at,
-                    event=event,
-                    commit=commit.id,
-                    writer=self._name,
-                ),
+        taken = (
+            Recorded(
+                seq=seq,
+                revision=0,
+                recorded_at=commit.recorded_at,
+                event=event,
+                commit=commit.id,
+                writer=self._name,
             )
+            for seq, event in enumerate(events, start=commit.first_seq)
+        )
+        fold(taken, self.accounts)

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -34,6 +35,7 @@ from runner.trend import TrendEngine
 __all__ = [
     "PAPER_CASH",
     "PAPER_LIMITS",
+    "PaperTerms",
     "Progress",
     "SessionSummary",
     "catch_up",
@@ -85,119 +87,115 @@ class SessionSummary(msgspec.Struct, frozen=True, kw_only=True):
     state: PortfolioState
 
 
+class PaperTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """On what terms a session on paper is traded.
+
+    Attributes:
+        name: The writer's name.
+        cash: What it starts with, by currency.
+        limits: The risk limits, as :class:`~runner.config.SessionConfig` takes them.
+        exchange: How the exchange behaves; its seed is set from the session's.
+    """
+
+    name: str = "paper-runner"
+    cash: Mapping[str, Decimal] = msgspec.field(default_factory=lambda: PAPER_CASH)
+    limits: Mapping[str, Mapping[str, Decimal]] = msgspec.field(
+        default_factory=lambda: PAPER_LIMITS
+    )
+    exchange: PaperConfig = PaperConfig(partial_fill_chance_percent=20, rejection_chance_percent=3)
+
+
 async def run_paper_session(
     ledger: Ledger,
     provider: RecordedProvider,
     symbols: Sequence[str] | None = None,
     *,
     session: str = "paper",
-    name: str = "paper-runner",
     seed: int = 0,
     start: Literal["resume", "clean"] = "resume",
     speed: float | None = None,
     account_path: str | Path | None = None,
     engine: Engine | None = None,
-    cash: Mapping[str, Decimal] = PAPER_CASH,
-    limits: Mapping[str, Mapping[str, Decimal]] = PAPER_LIMITS,
-    paper: PaperConfig | None = None,
+    terms: PaperTerms | None = None,
     metrics: MetricsCollector | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> SessionSummary:
     """Trade recorded prices on paper and return what became of it.
 
-    Args:
-        symbols: Which of the provider's symbols to trade, in this order; by default all.
-        name: The writer's name.
-        seed: Of all chance at the exchange.
-        speed: How fast the recorded time goes by, 1 as it was; a pause lasts a second at most.
-            ``None``: without a pause.
-        account_path: Where the paper exchange keeps its account; in memory without one.
-        engine: What decides; by default the trend strategy.
-        paper: How the exchange behaves, in place of ``seed``.
-        progress: Called after each instant.
-        should_stop: Asked before each instant; a session that is stopped is ended all the same.
+    ``symbols`` are traded in their order, by default all there are. ``speed`` is how fast the
+    recorded time goes by, 1 as it was, with pauses of a second at most; ``None`` is without. The
+    exchange keeps its account at ``account_path``, or in memory. ``progress`` is called after each
+    instant and ``should_stop`` asked before it; a session that is stopped is ended all the same.
 
     Raises:
         LedgerError: The ledger cannot be read or written.
     """
-    chosen = tuple(symbols or provider.symbols)
-    decider = engine or TrendEngine()
+    chosen, decider = tuple(symbols or provider.symbols), engine or TrendEngine()
+    agreed = terms or PaperTerms()
     last = await reached(ledger) if start == "resume" else None
     if last is not None:
         catch_up(provider, decider, chosen, last)
     clock = replay_clock(provider, not_before=last)
-    exchange = PaperExchange(
-        paper or PaperConfig(seed=seed, partial_fill_chance_percent=20, rejection_chance_percent=3),
-        clock=clock,
-        path=account_path,
+    behaviour = msgspec.structs.replace(agreed.exchange, seed=seed)
+    joined = SessionConfig(
+        session=session, start=start, cash=agreed.cash, limits=agreed.limits, clock="occurred"
     )
-    runner = LiveRunner(
-        ledger,
-        config=RunnerConfig(name=name, symbols=chosen),
-        provider=provider,
-        engine=decider,
-        exchanges={exchange.name: exchange},
-        session=SessionConfig(
-            session=session, start=start, cash=cash, limits=limits, clock="occurred"
-        ),
-        metrics=metrics,
-        clock=clock,
-        sleep=sleep,
-    )
-    try:
-        done, is_complete = await _play(
-            runner, provider, chosen, speed, progress, should_stop, sleep
+    with closing(PaperExchange(behaviour, clock=clock, path=account_path)) as exchange:
+        async with LiveRunner(
+            ledger,
+            config=RunnerConfig(name=agreed.name, symbols=chosen),
+            provider=provider,
+            engine=decider,
+            exchanges={exchange.name: exchange},
+            session=joined,
+            metrics=metrics,
+            clock=clock,
+        ) as runner:
+            return await _play(runner, ledger, provider, _Pace(speed, progress, should_stop))
+
+
+class _Pace(NamedTuple):
+    speed: float | None
+    progress: Callable[[Progress], None]
+    should_stop: Callable[[], bool]
+
+
+async def _play(
+    runner: LiveRunner, ledger: Ledger, provider: RecordedProvider, pace: _Pace
+) -> SessionSummary:
+    """Work every instant to the end, or until stopped; then end the session."""
+    opened = runner.accounts.portfolio.session
+    before, done, is_complete = provider.now, 0, True
+    passed = bisect_right(provider.instants, before) if before else 0
+    for instant, snapshots in provider.steps():
+        if pace.should_stop():
+            is_complete = False
+            break
+        if pace.speed is not None and before is not None:
+            gap = (instant - before).total_seconds() / pace.speed
+            await asyncio.sleep(min(gap, _LONGEST_PAUSE_SECONDS))
+        fresh = {snapshot.symbol for snapshot in snapshots}
+        await runner.arun_pass([name for name in runner.config.symbols if name in fresh])
+        before, done = instant, done + 1
+        pace.progress(
+            Progress(
+                instant=instant,
+                done_count=passed + done,
+                instant_count=len(provider.instants),
+                seq=runner.accounts.seq,
+            )
         )
-        opened = runner.accounts.portfolio.session
-        await runner.aend_session("the prices are over" if is_complete else "stopped")
-    finally:
-        await runner.aclose()
-        exchange.close()
+    await runner.aend_session("the prices are over" if is_complete else "stopped")
     state = await ledger.state()
     return SessionSummary(
-        session=opened.session if opened else session,
+        session=opened.session if opened else "",
         seq=state.seq,
         digest=state.digest,
         instant_count=done,
         is_complete=is_complete,
         state=state,
     )
-
-
-async def _play(
-    runner: LiveRunner,
-    provider: RecordedProvider,
-    symbols: tuple[str, ...],
-    speed: float | None,
-    progress: Callable[[Progress], None],
-    should_stop: Callable[[], bool],
-    sleep: Callable[[float], Awaitable[None]],
-) -> tuple[int, bool]:
-    """Work every instant; return how many, and whether the last one was among them."""
-    await runner.astart()
-    total, done = len(provider.instants), 0
-    before = provider.now
-    passed = bisect_right(provider.instants, before) if before else 0
-    for instant, snapshots in provider.steps():
-        if should_stop():
-            return done, False
-        if speed is not None and before is not None:
-            gap = (instant - before).total_seconds() / speed
-            await sleep(min(gap, _LONGEST_PAUSE_SECONDS))
-        fresh = {snapshot.symbol for snapshot in snapshots}
-        await runner.arun_pass([symbol for symbol in symbols if symbol in fresh])
-        before, done = instant, done + 1
-        progress(
-            Progress(
-                instant=instant,
-                done_count=passed + done,
-                instant_count=total,
-                seq=runner.accounts.seq,
-            )
-        )
-    return done, True
 
 
 async def reached(ledger: Ledger) -> datetime | None:

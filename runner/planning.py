@@ -15,7 +15,7 @@ from runner.engine import Cancel, Leg, Trade
 from runner.exchange import OrderRequest
 from runner.market import Book, Snapshot
 from runner.recording import tried
-from runner.risk import Earned, refusal_of
+from runner.risk import Earned, Refusal, refusal_of
 
 __all__ = ["Plan", "PlannedOrder", "marks_of", "plan_trades", "split_events", "stamp_of"]
 
@@ -119,18 +119,9 @@ def plan_trades(
         ids = _free_ids(prefix, want.legs, accounts)
         trade = _named(want, ids)
         refusal = refusal_of(trade, accounts, before_today)
-        events: list[Event]
         if refusal is not None:
             refused += 1
-            events = [
-                TradeRefused(
-                    symbol=trade.legs[0].symbol,
-                    occurred_at=snapshot.occurred_at,
-                    trade_id=trade.trade_id,
-                    limit=refusal.limit,
-                    reason=f"{trade.purpose}: {refusal.reason} (value {plain(refusal.value)})",
-                )
-            ]
+            events: list[Event] = [_refused(trade, refusal, snapshot)]
         else:
             opened += not want.trade_id
             orders = tuple(_order(*pair, venue) for pair in zip(ids, trade.legs, strict=True))
@@ -141,6 +132,16 @@ def plan_trades(
         accounts = tried(accounts, events)
     counted = msgspec.structs.replace(plan, refused_count=refused, opened_count=opened)
     return counted, accounts
+
+
+def _refused(trade: Trade, refusal: Refusal, snapshot: Snapshot) -> TradeRefused:
+    return TradeRefused(
+        symbol=trade.legs[0].symbol,
+        occurred_at=snapshot.occurred_at,
+        trade_id=trade.trade_id,
+        limit=refusal.limit,
+        reason=f"{trade.purpose}: {refusal.reason} (value {plain(refusal.value)})",
+    )
 
 
 def _free_ids(prefix: str, legs: Sequence[Leg], accounts: Accounts) -> list[str]:

@@ -26,7 +26,7 @@ from ledger import (
     PositionReduced,
     Recorded,
     TradeRefused,
-    evolve,
+    fold,
 )
 from ledger.amounts import subtract
 from runner.exchange import Report, ReportKind
@@ -48,22 +48,22 @@ def tried(accounts: Accounts, events: Sequence[Event]) -> Accounts:
     """Return accounts in which ``events`` have happened; those given stay as they are."""
     trial = Accounts(seq=accounts.seq, portfolio=accounts.portfolio, symbols=dict(accounts.symbols))
     for symbol in {event.symbol for event in events if event.symbol}:
-        own = [event for event in events if event.symbol == symbol]
         trial.account(symbol)  # a symbol never seen gets an empty account
-        trial.symbols[symbol] = trial.symbols[symbol].fork(own)
-    for event in events:
-        if event.symbol:
-            evolve(
-                trial,
-                Recorded(
-                    seq=trial.seq + 1,
-                    revision=0,
-                    recorded_at=event.occurred_at or _LONG_AGO,
-                    event=event,
-                    commit="",
-                ),
+        trial.symbols[symbol] = trial.symbols[symbol].fork(events)
+    own = [event for event in events if event.symbol]
+    return fold(
+        (
+            Recorded(
+                seq=seq,
+                revision=0,
+                recorded_at=event.occurred_at or _LONG_AGO,
+                event=event,
+                commit="",
             )
-    return trial
+            for seq, event in enumerate(own, start=accounts.seq + 1)
+        ),
+        trial,
+    )
 
 
 def strangers(accounts: Accounts, reports: Sequence[Report]) -> list[Report]:
