@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, overload
 
 import msgspec
@@ -37,6 +36,7 @@ __all__ = [
     "Symbol",
     "Text",
     "When",
+    "split_ratio",
 ]
 
 MAX_TEXT = 4096
@@ -121,18 +121,7 @@ def _one_of(words: tuple[Any, ...]) -> Check:
     def check(value: Any, field: str) -> Any:
         if value not in words:
             raise InvalidEvent(f"{field}: {value!r:.80} is none of {', '.join(map(str, words))}")
-        return value
-
-    return check
-
-
-def _member_of(kind: type[Enum]) -> Check:
-    def check(value: Any, field: str) -> Any:
-        try:
-            return kind(value)
-        except ValueError:
-            words = ", ".join(str(member.value) for member in kind)
-            raise InvalidEvent(f"{field}: {value!r:.80} is none of {words}") from None
+        return words[words.index(value)]
 
     return check
 
@@ -247,7 +236,7 @@ def _check_of(field: msgspec.inspect.Field) -> Check | None:
         if isinstance(kind, msgspec.inspect.LiteralType):
             return _one_of(tuple(kind.values))
         if isinstance(kind, msgspec.inspect.EnumType):
-            return _member_of(kind.cls)
+            return _one_of(tuple(kind.cls))
     return None
 
 
@@ -289,3 +278,17 @@ class CheckedMeta(msgspec.StructMeta):
             return super().__call__(**named)
         except TypeError as error:
             raise InvalidEvent(f"{self.__name__}: {error}") from None
+
+
+def split_ratio(text: str) -> tuple[int, int]:
+    """Read a split ratio such as ``"7/1"``: seven new shares for one old one.
+
+    Raises:
+        InvalidEvent: Not two whole numbers from 1 to 1,000,000 with a slash between them.
+    """
+    new, slash, old = text.partition("/")
+    if slash and new.isdecimal() and old.isdecimal() and len(text) <= 15 and text.isascii():
+        ratio = int(new), int(old)
+        if all(1 <= part <= 1_000_000 for part in ratio):
+            return ratio
+    raise InvalidEvent(f"split: {text!r:.40} is not a ratio", hint='write new/old, such as "7/1"')
