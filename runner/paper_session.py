@@ -104,6 +104,12 @@ class PaperTerms(msgspec.Struct, frozen=True, kw_only=True):
     )
     exchange: PaperConfig = PaperConfig(partial_fill_chance_percent=20, rejection_chance_percent=3)
 
+    def entered(self, session: str, start: Literal["resume", "clean"]) -> SessionConfig:
+        """Return how a session of that name is entered on these terms."""
+        return SessionConfig(
+            session=session, start=start, cash=self.cash, limits=self.limits, clock="occurred"
+        )
+
 
 async def run_paper_session(
     ledger: Ledger,
@@ -138,9 +144,6 @@ async def run_paper_session(
         catch_up(provider, decider, chosen, last)
     clock = replay_clock(provider, not_before=last)
     behaviour = msgspec.structs.replace(agreed.exchange, seed=seed)
-    joined = SessionConfig(
-        session=session, start=start, cash=agreed.cash, limits=agreed.limits, clock="occurred"
-    )
     with closing(PaperExchange(behaviour, clock=clock, path=account_path)) as exchange:
         async with LiveRunner(
             ledger,
@@ -148,7 +151,7 @@ async def run_paper_session(
             provider=provider,
             engine=decider,
             exchanges={exchange.name: exchange},
-            session=joined,
+            session=agreed.entered(session, start),
             metrics=metrics,
             clock=clock,
         ) as runner:
