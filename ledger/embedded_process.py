@@ -107,9 +107,9 @@ def launch(directory: Path, lock: int, binary: Path | None) -> None:
     listen, recorded = _socket_place(directory, lock)
     os.ftruncate(lock, 0)
     os.pwrite(lock, os.fsencode(recorded), 0)
-    data = directory / "data"
-    data.mkdir(mode=0o700, exist_ok=True)
-    with tempfile.TemporaryFile(dir=data) as settings, ExitStack() as opened:
+    kept = directory / "data"
+    kept.mkdir(mode=0o700, exist_ok=True)
+    with tempfile.TemporaryFile(dir=kept) as settings, ExitStack() as opened:
         settings.write(_SETTINGS.format(socket=_quoted(listen)).encode())
         settings.seek(0)
         log = os.open(directory / "server.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -120,7 +120,7 @@ def launch(directory: Path, lock: int, binary: Path | None) -> None:
                 stdin=settings,
                 stdout=log,
                 stderr=log,
-                cwd=data,
+                cwd=kept,
                 # A locale that is not installed would keep the server from starting.
                 env={**os.environ, "LC_ALL": "C"},
                 pass_fds=[lock],

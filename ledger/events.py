@@ -26,6 +26,7 @@ from ledger.fields import (
     Price,
     Side,
     Text,
+    split_ratio,
 )
 
 __all__ = [
@@ -238,20 +239,6 @@ class PositionClosed(SymbolEvent, frozen=True, kw_only=True, gc=False, tag="Posi
     fee: MaybeExact = ABSENT
     reason: Text | None = None
     trade_id: Id | None = None
-
-
-def split_ratio(text: str) -> tuple[int, int]:
-    """Read a split ratio such as ``"7/1"``: seven new shares for one old one.
-
-    Raises:
-        InvalidEvent: Not two whole numbers from 1 to 1,000,000 with a slash between them.
-    """
-    new, slash, old = text.partition("/")
-    if slash and new.isdecimal() and old.isdecimal() and len(text) <= 15 and text.isascii():
-        ratio = int(new), int(old)
-        if all(1 <= part <= 1_000_000 for part in ratio):
-            return ratio
-    raise InvalidEvent(f"split: {text!r:.40} is not a ratio", hint='write new/old, such as "7/1"')
 
 
 class PositionAdjusted(SymbolEvent, frozen=True, kw_only=True, gc=False, tag="PositionAdjusted/2"):

@@ -95,6 +95,7 @@ class Ledger(Consuming):
         await asyncio.to_thread(self.store.close)
 
     async def drive(self, steps: Steps[T]) -> T:
+        """Drive steps over this ledger's connection; for modules that bring steps of their own."""
         return await arun(steps, self._connection)
 
     @asynccontextmanager

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from ledger.accounts import Accounts
 from ledger.commit import moment_from_us
 from ledger.entry import Run
-from ledger.errors import NotFound
+from ledger.errors import NotFound, StoreRefused
 from ledger.event import Recorded
 from ledger.evolve import fold_chunks, fold_runs
 from ledger.keys import Keys
@@ -65,24 +66,36 @@ def accounts_at(
     if not is_whole:
         kept = accounts.symbols
         accounts.symbols = {name: kept[name] for name in wanted if name in kept}
-    every = snapshot_every if is_whole else 0
-    for stop in (yield from _stops(keys, accounts.seq, end, every)):
-        reader = ChunkReader(
-            keys,
-            ["", *wanted],
-            after=accounts.seq,
-            until=stop,
-            is_whole=is_whole,
-            revisions=_revisions(accounts, wanted),
-            final=last.revisions if stop == last.seq else None,
-        )
-        while not reader.is_done:
-            replies = yield reader.request()
-            fold_chunks(accounts, reader.accept_chunks(replies))
-        accounts.seq = stop
+    for stop in (yield from _stops(keys, accounts.seq, end, snapshot_every if is_whole else 0)):
+        yield from _fold_on(keys, accounts, wanted, stop, last, is_whole=is_whole)
         if stop < end:
-            yield from save(keys, accounts)
+            yield from _save_if_allowed(keys, accounts)
     return accounts
+
+
+def _fold_on(
+    keys: Keys, accounts: Accounts, symbols: list[str], until: int, last: Head, *, is_whole: bool
+) -> Steps[None]:
+    """Fold what follows ``accounts.seq`` up to ``until`` into the accounts of ``symbols``."""
+    reader = ChunkReader(
+        keys,
+        ["", *symbols],
+        after=accounts.seq,
+        until=until,
+        is_whole=is_whole,
+        revisions=_revisions(accounts, symbols),
+        final=last.revisions if until == last.seq else None,
+    )
+    while not reader.is_done:
+        replies = yield reader.request()
+        fold_chunks(accounts, reader.accept_chunks(replies))
+    accounts.seq = until
+
+
+def _save_if_allowed(keys: Keys, accounts: Accounts) -> Steps[None]:
+    """Save a snapshot for later readers; one who may only read does without."""
+    with suppress(StoreRefused):
+        yield from save(keys, accounts)
 
 
 def _stops(keys: Keys, after: int, end: int, every: int) -> Steps[list[int]]:

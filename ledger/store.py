@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
+from ledger.errors import StoreError
+
 __all__ = [
     "APPEND",
     "GROUP",
@@ -70,32 +72,40 @@ class AsyncConnection(Protocol):
 
 
 def run(steps: Steps[T], connection: Connection) -> T:
-    """Drive steps to their end over a sync connection."""
-    replies: list[Reply] | None = None
-    while True:
-        try:
-            commands = next(steps) if replies is None else steps.send(replies)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        try:
-            replies = connection.exchange(commands)
-        except BaseException:
-            steps.close()
-            raise
+    """Drive steps to their end over a sync connection.
+
+    An error of the store is raised inside the steps, at the exchange that met it: they may handle
+    it and go on.
+    """
+    try:
+        commands = next(steps)
+        while True:
+            try:
+                replies = connection.exchange(commands)
+            except StoreError as error:
+                commands = steps.throw(error)
+            else:
+                commands = steps.send(replies)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    finally:
+        steps.close()
 
 
 async def arun(steps: Steps[T], connection: AsyncConnection) -> T:
-    """Drive steps to their end over an async connection."""
-    replies: list[Reply] | None = None
-    while True:
-        try:
-            commands = next(steps) if replies is None else steps.send(replies)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        try:
-            replies = await connection.exchange(commands)
-        except BaseException:
-            steps.close()
-            raise
+    """Drive steps to their end over an async connection; see :func:`run`."""
+    try:
+        commands = next(steps)
+        while True:
+            try:
+                replies = await connection.exchange(commands)
+            except StoreError as error:
+                commands = steps.throw(error)
+            else:
+                commands = steps.send(replies)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    finally:
+        steps.close()
