@@ -17,6 +17,7 @@ from ledger import (
     SnapshotDamaged,
     SyncLedger,
 )
+from replay.verify import verify
 
 
 def on_stores(*parts: str) -> pytest.MarkDecorator:
@@ -155,3 +156,13 @@ def test_a_changed_snapshot_is_told_and_a_removed_one_is_done_without(
         assert ledger.accounts(use_snapshots=False).digest() == digest
         store.client.delete(key)
         assert ledger.state().digest == digest
+
+
+@on_stores("", "A", "B", "C", "feed", "meta", "revisions")
+def test_verification_names_the_first_wrong_event(
+    victim: Callable[[Recipe], SyncLedger], recipe: Recipe
+) -> None:
+    with victim(recipe) as ledger:
+        found = verify(ledger)
+        assert not found.ok
+        assert found.first_wrong_seq == recipe.first_wrong_seq
