@@ -181,16 +181,37 @@ def test_postings_of_any_history_add_up_to_the_figures(history):
     assert problems.in_order() == []
 
 
-def test_the_audit_sees_a_figure_that_was_not_posted():
+TAMPERED = {
+    "realized": (lambda all_: setattr(all_.symbols["A"], "realized_pnl", 1), "figure"),
+    "deposited": (lambda all_: all_.portfolio.deposited.update(USD=Decimal(1)), "figure"),
+    "quantity": (lambda all_: setattr(all_.symbols["A"].positions["p"], "quantity", 9), "position"),
+    "opened": (lambda all_: setattr(all_.symbols["A"], "opened_count", 2), "position"),
+    "filled": (lambda all_: setattr(all_.symbols["A"].orders["o"], "filled", 1), "fills"),
+    "reserve": (
+        lambda all_: setattr(all_.symbols["A"].orders["o"], "reserve_price", -7),
+        "negative",
+    ),
+    "value": (lambda all_: setattr(all_.symbols["A"].positions["p"], "value", -1), "negative"),
+    "lots": (lambda all_: setattr(all_.symbols["A"].positions["p"], "lots", []), "negative"),
+    "views": (
+        lambda all_: (
+            all_.account("B").positions.update(all_.symbols["A"].positions)
+            or setattr(all_.account("B"), "revision", 1)
+        ),
+        "view",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TAMPERED)
+def test_the_audit_sees_a_state_that_does_not_follow_from_the_events(name):
     """The property above fails where it should."""
+    tamper, kind = TAMPERED[name]
     problems = Problems()
     audit = FoldAudit(problems, is_full=True)
-    history = [START, OPENED, PriceMarked(symbol="A", price=8)]
-    for seq, event in enumerate(history, start=1):
+    for seq, event in enumerate([START, OPENED, PLACED], start=1):
         audit.take([Run(seq, seq, event.symbol, [event], 0, "c", "")])
-    account = audit.accounts.symbols["A"]
-    account.realized_pnl += 1
-    account.positions["p"].quantity += 1
-    account.opened_count += 1
+    assert not problems.count
+    tamper(audit.accounts)
     audit.close()
-    assert {problem.kind for problem in problems.in_order()} == {"figure", "position"}
+    assert kind in {problem.kind for problem in problems.in_order()}

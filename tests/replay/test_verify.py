@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from damage import RECIPES, fill, lines
+from damage import RECIPES, fill
 
 from ledger import (
     CashDeposited,
@@ -112,7 +112,9 @@ def test_every_kind_of_store_passes_after_a_long_log(store, portfolio):
     assert found.seq == 20 + 7 * 700
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lines(RECIPES))
+@pytest.mark.parametrize(
+    "recipe", RECIPES, ids=[recipe.name.replace(" ", "-") for recipe in RECIPES]
+)
 def test_damage_is_found_and_the_first_wrong_event_named(memory, ledger, portfolio, recipe):
     fill(ledger)
     assert verify(ledger).ok
@@ -315,3 +317,48 @@ def test_in_full_every_snapshot_is_compared(memory, ledger, portfolio):
     assert verify(ledger).ok
     found = verify(ledger, full=True)
     assert failed(found) == {"snapshots"}
+
+
+def test_an_id_that_the_store_gives_to_another_commit_is_found(memory, ledger):
+    trade(ledger)
+    memory.client.hset(ledger.keys.bucket("o:o"), "o:o", 9)
+    assert [(problem.kind, problem.seq) for problem in verify(ledger).problems] == [("id", 3)]
+
+
+@pytest.mark.parametrize("field", ["recorded_at", "occurred"])
+def test_the_heads_times_are_those_of_the_last_commit(memory, ledger, field):
+    trade(ledger)
+    memory.client.hset(ledger.keys.meta, field, 5)
+    assert kinds(verify(ledger)) == {"head"}
+
+
+@pytest.mark.parametrize("seq", [5, 99])
+def test_a_snapshot_under_another_number_is_found(memory, ledger, seq):
+    trade(ledger)
+    memory.client.set(ledger.keys.snapshot(seq), memory.client.get(ledger.keys.snapshot(9)))
+    memory.client.zadd(ledger.keys.snapshots, {str(seq): seq})
+    found = verify(ledger)
+    assert failed(found) == {"snapshots"}
+    assert f"#{seq}" in found.problems[0].message
+
+
+def test_a_well_sealed_entry_too_many_is_found(memory, ledger, forger):
+    """It stands among another commit's numbers, in a stream that this commit did not touch."""
+    fill(ledger)
+    key = ledger.keys.stream("A")
+    entries = memory.client.execute_command("XRANGE", key, "-", "+")
+    [copy] = [fields for entry_id, fields in entries if entry_id == b"10-5"]
+    memory.client.delete(key)
+    moved = (3 * (14 - 10) + int(copy[b"h"])) % PRIME
+    forged = (b"14-5", copy | {b"h": str(moved).encode()})
+    for entry_id, fields in sorted(
+        [*entries, forged], key=lambda entry: int(entry[0].split(b"-")[0])
+    ):
+        parts = [part for pair in fields.items() for part in pair]
+        memory.client.execute_command("XADD", key, entry_id, *parts)
+    found = verify(ledger)
+    assert {(problem.kind, problem.seq) for problem in found.problems} >= {
+        ("feed", 14),
+        ("duplicate", 14),
+    }
+    assert found.first_wrong_seq == 14
