@@ -206,6 +206,9 @@ class PortfolioState:
 
     def _sum(self, figure: str) -> Decimal:
         """Sum a figure of all balances in the base currency."""
+        return self._total_of(figure, self.balances)
+
+    def _total_of(self, figure: str, balances: Mapping[str, Balance]) -> Decimal:
         if self.quarantined:
             names = ", ".join(name or "the portfolio" for name in sorted(self.quarantined))
             raise LedgerDamaged(
@@ -213,7 +216,7 @@ class PortfolioState:
                 hint="pledger verify names the event; the other symbols' figures are right",
             )
         total = ZERO
-        for currency, balance in self.balances.items():
+        for currency, balance in balances.items():
             total = add(total, self._in_base(getattr(balance, figure), currency))
         return total
 

@@ -6,7 +6,7 @@ what is asked, and of that only the part of the accounts that events have touche
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -20,7 +20,6 @@ from ledger import (
     PriceMarked,
     RateMarked,
     Recorded,
-    SymbolAccount,
     SymbolFigures,
     add,
     exact,
@@ -31,21 +30,12 @@ from ledger import (
     symbol_balances,
     symbol_figures,
 )
+from replay.money import RunningBalances
 
 __all__ = ["LiveState"]
 
 _ZERO: Final = Decimal(0)
-_PARTS: Final = (
-    "deposited",
-    "withdrawn",
-    "realized_pnl",
-    "unrealized_pnl",
-    "fees",
-    "funding",
-    "tied_up",
-    "reserved",
-    "market_value",
-)
+_WITH_RESERVES: Final = ("available", "reserved")
 
 
 class LiveState(PortfolioState):
@@ -65,10 +55,8 @@ class LiveState(PortfolioState):
         super().__init__()
         self._total = self._available = None  # the totals come from the balances
         self.accounts = accounts
-        self._parts: dict[str, dict[str, Balance]] = {}
+        self._money = RunningBalances(accounts)
         self._sums: dict[str, Decimal] = {}
-        # By symbol whether all that moved its money was a price; None: derive everything anew.
-        self._stale_money: dict[str, bool] | None = None
         self._touched = set(accounts.symbols)
         self._stale: dict[str, set[str]] = {"figures": set(), "positions": set(), "orders": set()}
         self._last: Recorded | None = None
@@ -92,18 +80,18 @@ class LiveState(PortfolioState):
             self._read_portfolio()
             self.moved_money = True
             if event.__class__ is not RateMarked:
-                self._stale_money = None
+                self._money.restart()
             return
         account = self.accounts.symbols[symbol]
         self._touched.add(symbol)
         if account.quarantine is not None:
             self._read_quarantine()
-        is_price = event.__class__ is PriceMarked
-        # A price moves no money where nothing is held.
-        self.moved_money = moved = not is_price or bool(account.positions)
-        stale = self._stale_money
-        if moved and stale is not None:
-            stale[symbol] = is_price and stale.get(symbol, True)
+        self.moved_money = moved = self._money.touch(symbol, event, account)
+        if moved and self._sums:
+            if event.__class__ is PriceMarked:
+                self._sums.pop("unrealized_pnl", None)
+            else:
+                self._sums = {}
 
     @property
     def recorded_at(self) -> datetime | None:
@@ -150,12 +138,11 @@ class LiveState(PortfolioState):
     @property
     def balances(self) -> dict[str, Balance]:
         """The money per currency."""
-        self._settle()
-        return self._balances
+        return self._money.reserve()
 
     @balances.setter
-    def balances(self, value: dict[str, Balance]) -> None:
-        self._balances = value
+    def balances(self, _value: dict[str, Balance]) -> None:
+        """A state built by hand begins with some; these come from the accounts."""
 
     @property
     def profit(self) -> Decimal:
@@ -164,7 +151,7 @@ class LiveState(PortfolioState):
         Raises:
             MissingRate: A currency without a recorded rate has some.
         """
-        return self._profit(self.balances)
+        return self._profit(self._money.sums())
 
     def only(self, symbol: str) -> PortfolioState:
         """Return the part of the totals and balances that one symbol made."""
@@ -187,60 +174,12 @@ class LiveState(PortfolioState):
 
     def _sum(self, figure: str) -> Decimal:
         """Sum a figure of all balances; one that nothing has moved since is kept."""
-        self._settle()
         kept = self._sums.get(figure)
         if kept is None:
-            kept = self._sums[figure] = super()._sum(figure)
+            with_reserves = figure in _WITH_RESERVES
+            balances = self._money.reserve() if with_reserves else self._money.sums()
+            kept = self._sums[figure] = self._total_of(figure, balances)
         return kept
-
-    def _settle(self) -> None:
-        """Bring the balances up to the last event."""
-        stale = self._stale_money
-        if stale is None:
-            self._stale_money = {}
-            self._balances = self._all_balances()
-            self._sums = {}
-        elif stale:
-            self._stale_money = {}
-            with exact():
-                self._renew_balances(stale)
-
-    def _all_balances(self) -> dict[str, Balance]:
-        accounts = self.accounts
-        self._parts = {name: symbol_balances(own) for name, own in accounts.symbols.items()}
-        deposits = state_from_accounts(Accounts(portfolio=accounts.portfolio), with_digest=False)
-        sums = deposits.balances
-        with exact():
-            for parts in self._parts.values():
-                for currency, part in parts.items():
-                    _replace(sums.setdefault(currency, Balance()), Balance(), part)
-        return dict(sorted(sums.items()))
-
-    def _renew_balances(self, stale: Mapping[str, bool]) -> None:
-        """Replace what the touched symbols contribute; exact, so the sums are those of a fold."""
-        for symbol, is_price in stale.items():
-            old, own = self._parts.get(symbol, {}), self.accounts.symbols[symbol]
-            if is_price and own.currency in old:
-                self._revalue(self._balances[own.currency], old[own.currency], own)
-                self._sums.pop("unrealized_pnl", None)
-                continue
-            self._sums = {}
-            new = symbol_balances(own)
-            if old.keys() != new.keys():
-                self._balances = self._all_balances()
-                return
-            self._parts[symbol] = new
-            for currency, part in new.items():
-                _replace(self._balances[currency], old[currency], part)
-
-    def _revalue(self, balance: Balance, part: Balance, own: SymbolAccount) -> None:
-        """Take over what a price changed; inside ``exact()``."""
-        unrealized = own.unrealized_pnl
-        balance.unrealized_pnl += unrealized - part.unrealized_pnl
-        part.unrealized_pnl = unrealized
-        value = sum((entry.value for entry in own.positions.values()), _ZERO)
-        balance.market_value += value - part.market_value
-        part.market_value = value
 
     @property
     def symbols(self) -> dict[str, SymbolFigures]:
@@ -289,11 +228,3 @@ class LiveState(PortfolioState):
             return ()
         self._stale[what] = set()
         return [name for name in sorted(stale) if self.accounts.symbols[name].revision]
-
-
-def _replace(balance: Balance, old: Balance, new: Balance) -> None:
-    """Put ``new`` for ``old`` into a sum; inside ``exact()``."""
-    for name in _PARTS:
-        before, after = getattr(old, name), getattr(new, name)
-        if before is not after:
-            setattr(balance, name, getattr(balance, name) - before + after)
