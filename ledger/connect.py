@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ledger.embedded import EmbeddedServer, attach
 from ledger.errors import InvalidInput
+from ledger.file_store import FileStore
 from ledger.keys import Keys
 
 # The client library takes longer to import than all of the ledger; events and folds do without.
@@ -77,12 +78,12 @@ class Store:
             self._embedded.close()
 
 
-def open_store(url: str, keys: Keys) -> Store:
+def open_store(url: str, keys: Keys) -> Store | FileStore:
     """Open the store that ``url`` names, starting an embedded server where it is not running.
 
     Raises:
         InvalidInput: The URL is none of ``embedded:DIR``, ``redis://``, ``rediss://``, ``unix://``,
-            ``redis+cluster://``, ``memory:``.
+            ``redis+cluster://``, ``memory:``, ``file:PATH``.
         StoreError: An embedded server cannot be started.
     """
     from ledger.locators import ClusterLocator, MemoryLocator, ServerLocator
@@ -98,6 +99,8 @@ def open_store(url: str, keys: Keys) -> Store:
         return Store("cluster", ClusterLocator(url, keys.meta))
     if scheme == "memory":
         return Store("memory", MemoryLocator(rest))
+    if scheme == "file":
+        return FileStore(Path(rest), keys)
     raise InvalidInput(
         f"store: {url!r} is not a store",
         hint="embedded:DIR, redis://HOST, unix:///SOCKET, redis+cluster://HOST, memory: or file:F",
