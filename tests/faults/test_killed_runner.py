@@ -36,6 +36,7 @@ NURSERY = '''
 import asyncio, os, random, signal, sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from ledger import Ledger
 from runner.clock import replay_clock
 from runner.config import RunnerConfig, SessionConfig
@@ -85,8 +86,13 @@ class Fatal(FaultyPaperExchange):
         return reports
 
 
+@cache  # filled before the fork, so that each runner begins at once
+def prices(seed, symbols, instants):
+    return RecordedProvider(rows(seed, symbols, instants))
+
+
 async def trade(store, file, seed, symbols, instants, steps):
-    provider = RecordedProvider(rows(seed, symbols, instants))
+    provider = prices(seed, symbols, instants)
     engine = TrendEngine(TrendConfig(window=3, budget=Decimal(700), add_percent=Decimal(1),
                                      take_percent=Decimal(3), stop_percent=Decimal(3)))
     async with Ledger.connect(store) as ledger:
@@ -117,10 +123,12 @@ async def trade(store, file, seed, symbols, instants, steps):
 
 
 for line in sys.stdin:
-    store, file, *numbers = line.split()
+    store, file, *words = line.split()
+    *market, steps = map(int, words)
+    prices(*market)
     pid = os.fork()
     if pid == 0:
-        asyncio.run(trade(store, file, *map(int, numbers)))
+        asyncio.run(trade(store, file, *market, steps))
         os._exit(0)
     print(pid, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
@@ -261,4 +269,4 @@ def test_a_killed_runner_loses_nothing_and_sends_nothing_twice(tmp_path):
 def test_two_hundred_kills_over_ten_symbols(tmp_path):
     seed = random.SystemRandom().randrange(10**6)
     print(f"seed {seed}")
-    kill_and_resume(tmp_path, seed=seed, symbols=10, kills=200, instants=2000)
+    kill_and_resume(tmp_path, seed=seed, symbols=10, kills=200, instants=4000)
