@@ -255,11 +255,14 @@ class AsyncRedisConnection:
 
     async def _send(self, packed: bytes, count: int) -> list[Reply]:
         raw = self._raw
-        await raw.send_packed_command([packed], check_health=False)
         stream = getattr(raw, "_reader", None)
         if isinstance(stream, asyncio.StreamReader):
             async with asyncio.timeout(REPLY_TIMEOUT_S):
+                # Not by the library, which sends in wait_for: that loses a cancellation.
+                raw._writer.write(packed)
+                await raw._writer.drain()
                 return await self._read_all(stream, count)
+        await raw.send_packed_command([packed], check_health=False)
         return [await self._read(raw) for _ in range(count)]
 
     async def _read_all(self, stream: asyncio.StreamReader, count: int) -> list[Reply]:
