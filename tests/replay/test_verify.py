@@ -362,3 +362,16 @@ def test_a_well_sealed_entry_too_many_is_found(memory, ledger, forger):
         ("duplicate", 14),
     }
     assert found.first_wrong_seq == 14
+
+
+def test_a_well_sealed_feed_that_skips_revisions_is_found(ledger, forger):
+    fill(ledger)
+
+    def skipping(_seq: int, _revision: int, fields) -> None:
+        fields[b"s"] = b"B 1 5"
+        fields[b"h"] = str((int(fields[b"h"]) + 3) % PRIME).encode()
+
+    forger.change("feed", 6, skipping)
+    found = verify(ledger)
+    assert ("revision", 6) in {(problem.kind, problem.seq) for problem in found.problems}
+    assert found.first_wrong_seq == 6
