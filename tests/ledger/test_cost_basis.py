@@ -214,3 +214,18 @@ def test_realized_is_proceeds_less_cost_to_the_last_digit(
     assert state.realized_pnl == earned
     assert state.balances["USD"].tied_up == 0
     assert not state.positions
+
+
+def test_a_split_ends_the_mark_of_the_old_share() -> None:
+    """What is opened at the new price is not valued at the old one, and no gain is lost."""
+    state = after(
+        "average",
+        opened(1, 100),
+        PriceMarked(symbol="A", price=140),
+        split("7/1"),
+        opened(1, 20, position="new"),
+    )
+    assert state.symbols["A"].mark is None
+    assert state.positions["new"].unrealized_pnl == 0
+    assert state.positions["p"].current_price == 20
+    assert state.positions["p"].unrealized_pnl == 40
