@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import sys
 import threading
@@ -18,11 +19,13 @@ import msgspec
 from ledger.cli.commands import COMMANDS
 from ledger.errors import LedgerError
 
-__all__ = ["TIMED_OUT", "Terminated", "exit_code_of"]
+__all__ = ["TERMINATED", "TIMED_OUT", "Terminated", "exit_code_of"]
 
 TIMED_OUT: Final = 124
 _INTERRUPTED: Final = 130
-_TERMINATED: Final = 143
+TERMINATED: Final = 143
+
+_SUGGESTION: Final = re.compile(r"\.? \(?did you mean (?:one of: )?", re.IGNORECASE)
 
 _REMEDIES: Final = {
     "not_found": "pledger sessions",
@@ -38,7 +41,7 @@ _REMEDIES: Final = {
 
 
 class Terminated(SystemExit):
-    """SIGTERM came; an exit, so that an event loop lets it through."""
+    """SIGTERM came."""
 
 
 def exit_code_of(  # noqa: PLR0911  # one return per way to end reads best
@@ -63,11 +66,11 @@ def exit_code_of(  # noqa: PLR0911  # one return per way to end reads best
     except (KeyboardInterrupt, click.Abort):
         return _INTERRUPTED
     except Terminated:
-        return _TERMINATED
+        return TERMINATED
     except click.UsageError as error:
         return _report_usage(error, arguments, given)
     except LedgerError as error:
-        remedy = _REMEDIES.get(error.code) or f"{_asked(arguments)} --help"
+        remedy = _remedy_for(error) or f"{_asked(arguments)} --help"
         _report(error.message, error.hint, remedy, error.code, _Wish(arguments, given), error)
         return error.exit_code
     except Exception as error:  # noqa: BLE001  # the last boundary; nothing is swallowed
@@ -132,7 +135,7 @@ def _report(
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
     click.echo(f"error: {message}", err=True)
     if hint:
-        click.echo(f"  why: {hint}" if code == "usage" else f"       {hint}", err=True)
+        click.echo(f"       {hint}", err=True)
     click.echo(f"  try: {remedy}", err=True)
     if wish.is_json:
         told = {"error": {"code": code, "message": message, "hint": hint or remedy}}
@@ -146,15 +149,19 @@ def _report_usage(
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)
         return error.exit_code
-    message = error.format_message().strip()
-    message, _, rest = message.partition(" (")  # click puts its suggestions into brackets
-    hint = rest.removesuffix(")").removesuffix(").")
+    message, _, meant = _SUGGESTION.sub("\n", error.format_message().strip()).partition("\n")
     usage = error.ctx.command.get_usage(error.ctx) if error.ctx else ""
     usage = " ".join(usage.split()).replace("Usage:", "usage:")
     message = f"{message[:1].lower()}{message[1:].removesuffix('.')}"
-    hint = f"{hint}; {usage}" if hint else usage
+    hint = f"did you mean {meant.rstrip('?)')}? {usage}" if meant else usage
     _report(message, hint, f"{command} --help", "usage", _Wish(arguments, given), None)
     return 2
+
+
+def _remedy_for(error: LedgerError) -> str:
+    if error.code == "not_found" and "symbol" in error.message:
+        return "pledger state"
+    return _REMEDIES.get(error.code, "")
 
 
 def _asked(arguments: Sequence[str]) -> str:

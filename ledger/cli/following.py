@@ -6,14 +6,16 @@ import asyncio
 import contextlib
 import io
 import os
+import signal
 import stat
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 
 import click
 
-from ledger.cli.failures import TIMED_OUT
+from ledger.cli.failures import TERMINATED, TIMED_OUT
 from ledger.cli.lines import json_line, raw_line, short_lines
 from ledger.cli.place import Place
 from ledger.cli.screen import Screen
@@ -50,6 +52,7 @@ class Follower:
         self._place = place
         self._follow = follow
         self._is_closed = False
+        self._is_terminated = False
         self._core = TailCore(
             ledger.keys,
             selection.symbols,
@@ -67,7 +70,7 @@ class Follower:
         """
         seconds = longest.total_seconds() if longest else None
         connection = self._ledger.store.aconnection()
-        with _closing_watched(asyncio.current_task(), self):
+        with _closing_watched(asyncio.current_task(), self), _termination_watched(self):
             try:
                 async with asyncio.timeout(seconds):
                     await self._write_pages(connection, count)
@@ -77,6 +80,8 @@ class Follower:
             except asyncio.CancelledError:
                 if self._is_closed:
                     raise BrokenPipeError from None
+                if self._is_terminated:
+                    raise click.exceptions.Exit(TERMINATED) from None
                 raise
             finally:
                 await connection.aclose()
@@ -112,6 +117,11 @@ class Follower:
         self._is_closed = True
         task.cancel()
 
+    def terminated(self, task: asyncio.Task[None]) -> None:
+        """Take note of SIGTERM, and stop."""
+        self._is_terminated = True
+        task.cancel()
+
     def tell_where_to_resume(self) -> None:
         """Say on stderr from where another run goes on, unless nobody reads any more."""
         if not self._is_closed and not isinstance(sys.exc_info()[1], BrokenPipeError):
@@ -140,3 +150,20 @@ def _closing_watched(task: asyncio.Task[None] | None, follower: Follower) -> Ite
         yield
     finally:
         loop.remove_reader(descriptor)
+
+
+@contextlib.contextmanager
+def _termination_watched(follower: Follower) -> Iterator[None]:
+    """Hear SIGTERM in the loop: raised amid a task it would leave that task's own complaint."""
+    task = asyncio.current_task()
+    if task is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    before = signal.getsignal(signal.SIGTERM)
+    loop.add_signal_handler(signal.SIGTERM, follower.terminated, task)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, before)

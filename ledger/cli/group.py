@@ -31,7 +31,11 @@ def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> Non
 
 def _show_version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if value and not context.resilient_parsing:
-        click.echo(f"pledger {metadata.version('portfolio-ledger')}")
+        try:
+            version = metadata.version("portfolio-ledger")
+        except metadata.PackageNotFoundError:
+            version = "(run from its source, not installed)"
+        click.echo(f"pledger {version}")
         context.exit()
 
 

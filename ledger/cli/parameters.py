@@ -49,7 +49,7 @@ class _DurationType(click.ParamType[timedelta]):
             moment = None
         if not isinstance(moment, Offset) or not moment.by:
             raise InvalidInput(
-                f"--{param.name}: {value!r:.40} is no duration", hint="write 30s, 1m30s or 500ms"
+                f"{param.opts[0]}: {value!r:.40} is no duration", hint="write 30s, 1m30s or 500ms"
             )
         return moment.by
 
@@ -64,7 +64,7 @@ class _SequenceType(click.ParamType[int]):
         digits = text.removeprefix("#")
         if not digits.isascii() or not digits.isdecimal() or len(digits) > 18:
             raise InvalidInput(
-                f"--{param.name}: {value!r:.40} is no sequence number", hint="write #1204 or 1204"
+                f"{param.opts[0]}: {value!r:.40} is no sequence number", hint="write #1204 or 1204"
             )
         return SequenceNumber(int(digits)).seq
 
@@ -81,7 +81,7 @@ class _EventType(click.ParamType[str]):
             near = difflib.get_close_matches(value.lower(), known, 3)
             names = ", ".join(known[found] for found in near) or ", ".join(sorted(EVENT_TYPES))
             raise InvalidInput(
-                f"--{param.name.replace('_', '-')}: {value!r:.40} is no event type",
+                f"{param.opts[0]}: {value!r:.40} is no event type",
                 hint=f"{'did you mean' if near else 'known types:'} {names}",
             )
         return name

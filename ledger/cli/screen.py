@@ -39,6 +39,13 @@ def written(value: Any) -> Any:
     return value
 
 
+def _cell(value: Any) -> Any:
+    """Return a value for CSV: nothing for ``None``, ``true`` and ``false`` as in JSON."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else written(value)
+
+
 class Screen:
     """Writes answers in one form.
 
@@ -86,7 +93,7 @@ class Screen:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(header)
         for row in rows:
-            writer.writerow(["" if cell is None else written(cell) for cell in row])
+            writer.writerow([_cell(value) for value in row])
 
     def show(self, *parts: RenderableType) -> None:
         """Draw what rich can draw."""

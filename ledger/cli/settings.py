@@ -47,7 +47,7 @@ class Settings(BaseModel):
         try:
             ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError("is no time zone; write one such as Europe/Berlin") from None
+            raise ValueError("write a time zone such as Europe/Berlin") from None
         return name
 
     @property
@@ -99,7 +99,7 @@ def _refusal(error: ValidationError, origins: Mapping[str, str]) -> InvalidInput
             f"{origin}: there is no such setting",
             hint=f"known settings: {', '.join(sorted(Settings.model_fields))}",
         )
-    rule = str(found["msg"]).removeprefix("Value error, ")
+    rule = str(found["msg"]).removeprefix("Value error, ").partition(", ")[0]
     return InvalidInput(
         f"{origin}: {found['input']!r:.80} is not valid", hint=f"{rule[:1].lower()}{rule[1:]}"
     )
