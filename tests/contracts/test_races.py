@@ -181,7 +181,7 @@ def test_reading_while_others_append_reports_no_damage(
     other = connect()
     connection = ledger._connection
     with other.writer("v") as foreign, ledger.writer("w") as writer:
-        for count in range(1, 24):
+        for count in range(1, 12):
             ledger._connection = OneByOne(
                 connection,
                 lambda: foreign.append([mark("A", 1), mark(f"S{other.head().seq}", 1)]),
