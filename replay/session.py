@@ -115,7 +115,9 @@ class SessionView:
         Either may be a moment of this session, another session (its end), or a state. The events
         are named where both are moments of this session.
         """
-        if isinstance(a, (str, int)) and (b is None or isinstance(b, (str, int))):
+        if not isinstance(a, (SessionView, PortfolioState)) and not isinstance(
+            b, (SessionView, PortfolioState)
+        ):
             return diff(self.history, a, b, with_events=with_events)
         before, after = self._state(a), self._state(b)
         return Difference(before=before, after=after, changes=Rows(changes(before, after)))
