@@ -175,6 +175,8 @@ class Dealer:
         async with AsyncExitStack() as stack:
             for symbol in sorted(symbols):
                 await stack.enter_async_context(self._turns[symbol])
+            if strangers(self._journal.accounts, reports):
+                await self._journal.catch_up()  # perhaps somebody else has placed them
             accounts = self._journal.accounts
             events = [*events_from_reports(accounts, reports), *also]
             events += await self._on_strangers(strangers(accounts, reports))

@@ -5,8 +5,8 @@ the prices and orders of all symbols at an instant share a commit in a fixed ord
 arguments over an empty portfolio give the same events, and the same digest, on every machine.
 
 A session that was interrupted goes on: the engine is shown the prices up to the last instant in the
-ledger, which is then worked once more; what of it was done already is not done again. For this
-the paper exchange must have kept its account in a file.
+ledger, and that instant is worked once more if nothing was decided at it yet. For this the paper
+exchange must have kept its account in a file.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from ledger import Ledger, PortfolioState
+from ledger import Ledger, OrderPlaced, PortfolioState, PriceMarked, TradeRefused
 from runner.clock import replay_clock
 from runner.config import RunnerConfig, SessionConfig
 from runner.engine import Engine
 from runner.live import LiveRunner
 from runner.metrics import MetricsCollector
 from runner.paper import PaperConfig, PaperExchange
+from runner.passes import is_split_commit
 from runner.recorded import RecordedProvider
 from runner.trend import TrendEngine
 
@@ -141,7 +142,7 @@ async def run_paper_session(
     agreed = terms or PaperTerms()
     last = await reached(ledger) if start == "resume" else None
     if last is not None:
-        catch_up(provider, decider, chosen, last)
+        catch_up(provider, decider, chosen, last, with_last=await _is_decided(ledger, last))
     clock = replay_clock(provider, not_before=last)
     behaviour = msgspec.structs.replace(agreed.exchange, seed=seed)
     with closing(PaperExchange(behaviour, clock=clock, path=account_path)) as exchange:
@@ -211,12 +212,29 @@ async def reached(ledger: Ledger) -> datetime | None:
     return latest.replace(microsecond=latest.microsecond // 1000 * 1000)
 
 
+async def _is_decided(ledger: Ledger, instant: datetime) -> bool:
+    """Whether the one commit that decides on an instant is recorded.
+
+    It is the only one that places orders, and that marks a price without a split of that symbol.
+    """
+    before = await ledger.resolve((instant - timedelta(milliseconds=1)).isoformat())
+    found = [r async for r in ledger.tail(after=before) if r.occurred_at == instant]
+    apart = {r.commit for r in found if is_split_commit(r.commit)}
+    decisive = (PriceMarked, OrderPlaced, TradeRefused)
+    return any(isinstance(r.event, decisive) and r.commit not in apart for r in found)
+
+
 def catch_up(
-    provider: RecordedProvider, engine: Engine, symbols: tuple[str, ...], reached: datetime
+    provider: RecordedProvider,
+    engine: Engine,
+    symbols: tuple[str, ...],
+    last: datetime,
+    *,
+    with_last: bool = False,
 ) -> None:
-    """Show the engine all prices before an instant."""
+    """Show the engine all prices before an instant, or up to and ``with_last``."""
     for instant in provider.instants:
-        if instant >= reached:
+        if instant > last or (instant == last and not with_last):
             return
         provider.advance()
         for symbol in symbols:

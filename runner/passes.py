@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from datetime import tzinfo
 from time import monotonic
+from typing import Final
 
 from ledger import Clock, CommitMismatch, Event
 from ledger.amounts import ZERO, multiply, quotient, subtract
@@ -20,9 +21,16 @@ from runner.recording import tried
 from runner.recovery import TradingDay
 from runner.spread import BPS
 
-__all__ = ["Passes"]
+__all__ = ["Passes", "is_split_commit"]
 
 log = logging.getLogger(__name__)
+
+_SPLIT: Final = "split/"
+
+
+def is_split_commit(commit_id: str) -> bool:
+    """Whether a commit records a split, and decides nothing."""
+    return commit_id.startswith(_SPLIT)
 
 
 class Passes:
@@ -104,7 +112,7 @@ class Passes:
         name = session.session if session else "-"
         self._dealer.split(snapshot)
         await self._dealer.poll()
-        commit_id = f"split/{name}/{snapshot.book.symbol}/{stamp_of(snapshot.occurred_at)}"
+        commit_id = f"{_SPLIT}{name}/{snapshot.book.symbol}/{stamp_of(snapshot.occurred_at)}"
         try:
             await self._journal.append(
                 split_events(snapshot, self._journal.accounts), commit_id=commit_id

@@ -261,7 +261,7 @@ def check_limits(recorded) -> None:
 def test_a_killed_runner_loses_nothing_and_sends_nothing_twice(tmp_path):
     seed = random.SystemRandom().randrange(10**6)
     print(f"seed {seed}")
-    kill_and_resume(tmp_path, seed=seed, symbols=4, kills=12, instants=150)
+    kill_and_resume(tmp_path, seed=seed, symbols=4, kills=10, instants=120)
 
 
 @pytest.mark.slow
