@@ -13,7 +13,9 @@ from ledger.group_status import GroupStatus, Parked, decide, group_statuses, par
 from ledger.groups import Group, SyncGroup
 from ledger.holds import GroupSettings
 from ledger.keys import Keys
+from ledger.projector import projected
 from ledger.sharing import SharingCore
+from ledger.state import PortfolioState
 from ledger.store import arun, run
 
 __all__ = ["Consuming", "SyncConsuming"]
@@ -110,6 +112,18 @@ class Consuming(Following):
         """
         return await arun(decide(self.keys, group, "drop", seq), self._connection)
 
+    async def projected(self) -> PortfolioState:
+        """Return the state that a :class:`~ledger.projector.Projector` keeps in the store.
+
+        It costs the same however long the log is, and is of the moment of the last save: ``seq``
+        tells how far it had come.
+
+        Raises:
+            NotFound: No projector has run yet.
+            SchemaTooNew: It is of another version of the fold than this build's.
+        """
+        return await arun(projected(self.keys), self._connection)
+
 
 class SyncConsuming(SyncFollowing):
     """A sync ledger's groups."""
@@ -154,3 +168,7 @@ class SyncConsuming(SyncFollowing):
     def drop_parked(self, group: str, seq: int | None = None) -> int:
         """Give up a parked event; see :meth:`Consuming.drop_parked`."""
         return run(decide(self.keys, group, "drop", seq), self._connection)
+
+    def projected(self) -> PortfolioState:
+        """Return the state that a projector keeps in the store; see :meth:`Consuming.projected`."""
+        return run(projected(self.keys), self._connection)

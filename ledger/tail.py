@@ -59,6 +59,7 @@ class TailCore:
         self._follow = follow and until is None
         self._reader: PageReader | None = None
         self._live: LiveReader | None = None
+        self._was_there = False  # whether the position was found not to be beyond the head
         self._revisions: dict[str, int] = {}
         self._types = _wanted_types(types, exclude_types)
         self.position = after
@@ -73,6 +74,11 @@ class TailCore:
         """Whether it waits for more at the head."""
         return self._follow
 
+    @property
+    def has_caught_up(self) -> bool:
+        """Whether it has come to the head and follows from there."""
+        return self._live is not None
+
     def page(self) -> Steps[list[Recorded] | None]:
         """Return the next events; ``[]`` where none came for a second, ``None`` at the end.
 
@@ -82,7 +88,7 @@ class TailCore:
         """
         if self._live is None and (self._reader is None or self._reader.is_done):
             self._reader = yield from self._next_reader()
-            if self._reader is None and self._live is None:
+            if self._reader is None:
                 return [] if self._follow else None
         if self._live is not None:
             return self._filtered((yield from self._live_events(self._live)))
@@ -110,8 +116,9 @@ class TailCore:
     def _next_reader(self) -> Steps[PageReader | None]:
         """Begin to read pages up to the head; where that is reached, begin to follow."""
         last = yield from head(self._keys)
-        if self._reader is not None and last.seq < self.position:
+        if self._was_there and last.seq < self.position:
             raise lost_events(self.position, last.seq)
+        self._was_there = True
         end = within(self._until, last)
         if end <= within(self.position, last):
             if self._follow:

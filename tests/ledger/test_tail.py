@@ -147,7 +147,8 @@ def test_an_event_removed_under_a_follower_is_an_error(ledger, store, symbols):
     ledger.append([*start(), *marks("A", "B")])
     tail = ledger.tail(*symbols, follow=True)
     taken(tail, 1 if symbols else 4)
-    tail._turn_to(ledger.drive(tail._core.page()))  # at the head, and waiting for more
+    while not tail._core.has_caught_up:
+        tail._turn_to(ledger.drive(tail._core.page()))
     removed = ledger.append(marks("A")).seq
     ledger.append(marks("A"))
     assert store.client.xdel(ledger.keys.stream("A"), f"{removed}-2") == 1
