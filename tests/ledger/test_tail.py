@@ -162,6 +162,8 @@ def test_a_store_that_lost_what_was_read_is_an_error(ledger, store, symbols):
     ledger.append([*start(), *marks("A", "B")])
     tail = ledger.tail(*symbols, follow=True)
     taken(tail, 1 if symbols else 4)
+    while not tail._core.has_caught_up:
+        tail._turn_to(ledger.drive(tail._core.page()))
     store.client.hset(ledger.keys.meta, "seq", "1")
     with pytest.raises(LedgerDamaged, match="lost events"):
         next(tail)
