@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from time import monotonic
+from typing import TypeVar
 
 import msgspec
 
@@ -27,6 +28,8 @@ from runner.metrics import MetricsCollector
 __all__ = ["Journal"]
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _PAUSE_SECONDS = 0.5
 
@@ -88,32 +91,39 @@ class Journal:
             self._number += 1
             commit_id = f"{self._name}/{self._writer.epoch}/{self._number}"
         began = monotonic()
-        commit = await self._send(self._writer, stated, commit_id)
+        writer = self._writer
+        commit = await self.insist(
+            lambda: writer.append(stated, commit_id=commit_id), f"take commit {commit_id}"
+        )
         self.metrics.observe(Duration.APPEND, monotonic() - began)
         self.metrics.count(Count.EVENTS_APPENDED, stated[0].symbol or None, len(stated))
         async with self._applying:
             await self._apply(commit, stated)
         return commit
 
-    async def _send(self, writer: Writer, events: list[Event], commit_id: str) -> Commit:
+    async def insist(self, call: Callable[[], Awaitable[T]], what: str) -> T:
+        """Call the ledger until the store is there to answer, and say that we wait."""
         while True:
             try:
-                return await writer.append(events, commit_id=commit_id)
+                return await call()
             except StoreUnavailable as error:
-                log.warning("waiting for the store to take commit %s: %s", commit_id, error)
+                log.warning("waiting for the store to %s: %s", what, error)
                 self.metrics.count(Count.RECONNECTS)
                 await self._sleep(_PAUSE_SECONDS)
 
     async def catch_up(self) -> None:
         """Take in what others have appended, such as a limit or a halt."""
-        head = await self.ledger.head()
+        head = await self.insist(self.ledger.head, "say how far it is")
         async with self._applying:
             await self._read_up_to(head.seq)
 
     async def _read_up_to(self, seq: int) -> None:
-        if seq > self.accounts.seq:
-            async for recorded in self.ledger.tail(after=self.accounts.seq, until=seq):
-                fold([recorded], self.accounts)
+        while seq > self.accounts.seq:
+            await self.insist(lambda: self._read(seq), f"read up to #{seq}")
+
+    async def _read(self, seq: int) -> None:
+        async for recorded in self.ledger.tail(after=self.accounts.seq, until=seq):
+            fold([recorded], self.accounts)
 
     async def _apply(self, commit: Commit, events: list[Event]) -> None:
         if commit.first_seq != self.accounts.seq + 1:

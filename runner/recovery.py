@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime, tzinfo
 
 from ledger import (
+    Accounts,
     CashDeposited,
     Event,
     InstrumentRegistered,
@@ -113,12 +114,18 @@ class TradingDay:
         """
         began = day_start(now, self._zone)
         if self._began is None:
-            seq = await _seq_before(self._journal.ledger, began)
-            accounts = await self._journal.ledger.accounts(seq)
+            ledger = self._journal.ledger
+            accounts = await self._journal.insist(
+                lambda: _accounts_before(ledger, began), "fold what was before today"
+            )
             self._earned, self._began = earned_by_symbol(accounts), began
         elif began > self._began:
             self._earned, self._began = earned_by_symbol(self._journal.accounts), began
         return self._earned
+
+
+async def _accounts_before(ledger: Ledger, moment: datetime) -> Accounts:
+    return await ledger.accounts(await _seq_before(ledger, moment))
 
 
 async def _seq_before(ledger: Ledger, moment: datetime) -> int:
