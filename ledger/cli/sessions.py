@@ -12,7 +12,7 @@ from ledger.cli.session_results import Result, results_of
 
 __all__ = ["sessions"]
 
-_FIGURES: Final = ("realized_pnl", "unrealized_pnl", "fees", "drawdown")
+_FIGURES: Final = ("realized_pnl", "unrealized_pnl", "fees", "funding", "net_pnl", "drawdown")
 
 
 @command(
@@ -26,13 +26,12 @@ _FIGURES: Final = ("realized_pnl", "unrealized_pnl", "fees", "drawdown")
 def sessions(call: Call) -> None:
     """List every session: its span, events, symbols, PnL, drawdown, and the digest at its end.
 
-    Realized PnL and fees are what the session added; unrealized PnL is as of its end. Drawdown is
-    the largest fall of what was earned from its highest point within the session, in the base
-    currency; deposits and withdrawals are no part of it.
+    PnL and fees are what the session added, in the base currency. Drawdown is the deepest that the
+    profit fell below its highest within the session; deposits and withdrawals are no part of it.
     """
     screen = call.screen
     with call.ledger() as ledger:
-        found = results_of(ledger)
+        found, unknown = results_of(ledger)
         state = ledger.state()
         portfolio = ledger.portfolio
     if screen.form == "json":
@@ -44,9 +43,8 @@ def sessions(call: Call) -> None:
         screen.csv(names, [[_joined(value) for value in row.values()] for row in rows])
     elif found:
         _draw(call, found)
-    for result in found:
-        for reason in result.unknown:
-            screen.note(f"session {result.session.session}: {reason}")
+    if unknown:
+        screen.note(f"no figures of sessions: {unknown}")
     screen.note(f"{counted(len(found), 'session')} in portfolio {portfolio}")
     screen.note(moment_line(state, screen))
 
@@ -67,7 +65,7 @@ def _fields(result: Result) -> dict[str, Any]:
         "recorded_to": session.recorded_to,
         "occurred_from": session.occurred_from,
         "occurred_to": session.occurred_to,
-        **{name: getattr(result, name) for name in _FIGURES},
+        **{name: getattr(result.figures, name, None) for name in _FIGURES},
         "digest": result.digest,
     }
 
@@ -99,6 +97,7 @@ def _draw(call: Call, found: list[Result]) -> None:
 def _row(call: Call, result: Result) -> list[str]:
     session = result.session
     is_recorded = session.clock == "recorded"
+    figures = result.figures
     return [
         session.session,
         session.state,
@@ -106,9 +105,9 @@ def _row(call: Call, result: Result) -> list[str]:
         call.screen.second(session.recorded_to if is_recorded else session.occurred_to),
         f"{session.event_count:,}",
         f"{len(result.symbols):,}",
-        grouped(result.realized_pnl, signed=True),
-        grouped(result.unrealized_pnl, signed=True),
-        grouped(result.drawdown),
+        grouped(figures.realized_pnl if figures else None, signed=True),
+        grouped(figures.unrealized_pnl if figures else None, signed=True),
+        grouped(figures.drawdown if figures else None),
         session.base_currency,
         result.digest[:12],
     ]

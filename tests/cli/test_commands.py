@@ -34,7 +34,7 @@ STATE_KEYS = {
     "per_symbol_positions",
     "per_symbol_orders",
 }
-DOCS = Path(__file__).parents[2] / "docs" / "commands.md"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def state_of(pledger, *arguments):
@@ -327,8 +327,9 @@ def test_the_examples_of_the_help_can_be_pasted(name, command, monkeypatch):
     assert isinstance(command, PledgerCommand)
     Path("events.ndjson").touch()
     for example in command.examples:
-        ours = next(part for part in example.split(" | ") if part.strip().startswith("pledger"))
-        words = shlex.split(ours.partition(" < ")[0])
+        typed = shlex.split(example)
+        words = typed[typed.index("pledger") :]
+        words = words[: next((at for at, w in enumerate(words) if w in ("|", "<", ">")), None)]
         found = next(word for word in words[1:] if word in COMMANDS)
         if found == name:
             arguments = words[words.index(name) + 1 :]
@@ -337,7 +338,7 @@ def test_the_examples_of_the_help_can_be_pasted(name, command, monkeypatch):
 
 
 def test_every_flag_and_variable_is_documented():
-    text = DOCS.read_text("utf-8")
+    text = "".join(file.read_text("utf-8") for file in DOCS.glob("*.md"))
     for name, command in commands():
         assert f"pledger {name}" in text
         for parameter in command.params:
