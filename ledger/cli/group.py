@@ -76,7 +76,7 @@ def _write_options(
     rows: dict[bool, list[tuple[str, str]]] = {True: [], False: []}
     for parameter in context.command.get_params(context):
         record = parameter.get_help_record(context)
-        if record is not None:
+        if record is not None and record[1]:  # an argument is told in the text
             rows[parameter.name in names].append(record)
     for title, is_own in (("Options", True), ("Everywhere", False)):
         if rows[is_own]:
