@@ -7,11 +7,13 @@ from datetime import datetime
 
 import msgspec
 
-from ledger import Event, LedgerDamaged, MissingRate, NotFound, PortfolioState, Recorded, exact
+from ledger import Event, LedgerDamaged, MissingRate, PortfolioState, Recorded, exact
 from replay.expressions import Expression, parse_expression
+from replay.figures import figures
 from replay.frames import Rows
 from replay.history import History, When
 from replay.live import LiveState
+from replay.paths import unknown_figure
 
 __all__ = ["Condition", "Turn", "find"]
 
@@ -122,7 +124,4 @@ def _check_told(expression: Expression, last: LiveState) -> None:
         if path.root == "total":
             path.read(last)  # raises what is missing, if it still is
             continue
-        raise NotFound(
-            f"there is no figure {path.text!r} at any moment of this stretch",
-            hint=f"pledger state -o json names the figures there are at #{last.seq}",
-        )
+        raise unknown_figure(path.text, figures(last), " at any moment of this stretch")

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Collection, Iterable
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from ledger import Event, NotFound, PortfolioState, PriceMarked
+from ledger import Event, NotFound, PortfolioState
 from replay.figures import (
     BALANCE_FIGURES,
     ORDER_FIGURES,
@@ -20,12 +20,13 @@ from replay.figures import (
     net_quantity,
 )
 
-__all__ = ["COLLECTIONS", "FigurePath", "Value", "parse_path", "read_figure"]
+__all__ = ["COLLECTIONS", "FigurePath", "Value", "parse_path", "read_figure", "unknown_figure"]
 
 COLLECTIONS: Final = ("positions", "orders", "balances", "symbols")
 """What ``len(…)`` counts in an expression."""
 
 _SHORT: Final = {"positions": "per_symbol_positions", "orders": "per_symbol_orders"}
+_OF_ORDERS: Final = ("Order", "EventReversed", "InstrumentRegistered")
 _FIELDS: Final = {
     "balances": BALANCE_FIGURES,
     "per_symbol_positions": POSITION_FIGURES,
@@ -98,9 +99,8 @@ class FigurePath(NamedTuple):
         if self.symbol and event.symbol != self.symbol:
             return False
         if self.root == "per_symbol_orders":
-            return getattr(event, "order_id", self.key) == self.key and not isinstance(
-                event, PriceMarked
-            )
+            # Also another order's event: of those that are done, the state keeps the latest few.
+            return event.type.startswith(_OF_ORDERS)
         return bool(event.symbol) or self.root == "quarantined"
 
     @property
@@ -123,7 +123,7 @@ def parse_path(text: str, symbols: Collection[str] = ()) -> FigurePath:
     """
     found = _parse(text.strip(), symbols)
     if found is None:
-        raise _unknown(text, _examples(symbols))
+        raise unknown_figure(text, _examples(symbols))
     return found
 
 
@@ -181,7 +181,7 @@ def read_figure(state: PortfolioState, text: str) -> Figure:
     path = parse_path(text, state.symbols.keys())
     value = path.read(state)
     if value is None:
-        raise _unknown(text, figures(state), f" at #{state.seq}")
+        raise unknown_figure(text, figures(state), f" at #{state.seq}")
     return value
 
 
@@ -193,7 +193,8 @@ def _examples(symbols: Collection[str]) -> list[str]:
     return names
 
 
-def _unknown(text: str, names: Iterable[str], where: str = "") -> NotFound:
+def unknown_figure(text: str, names: Iterable[str], where: str = "") -> NotFound:
+    """Build the error for a path that names no figure, with the nearest of ``names``."""
     near = difflib.get_close_matches(text, list(names), n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else "pledger state -o json names them"
     return NotFound(f"there is no figure {text!r}{where}", hint=hint)

@@ -20,7 +20,8 @@ from replay import Change, Difference, SessionView, WhatIf, row_from, view
 __all__ = ["diff", "what_if"]
 
 _MOST_EVENTS: Final = 20_000
-_SHOWN_EVENTS: Final = 6
+_SHOWN_EVENTS: Final = 3
+_OF_POSITION: Final = ("quantity", "entry_price", "unrealized_pnl")
 _FIELDS: Final = ("path", "before", "after", "change", "events")
 
 
@@ -89,7 +90,7 @@ def _is_amount(value: object) -> bool:
 def _draw(call: Call, title: str, changes: Sequence[Change]) -> None:
     from ledger.cli.tables import AMOUNT, PNL, WORD
 
-    rows = [_changed(change) for change in changes]
+    rows = [_changed(change) for change in changes if _is_for_table(change)]
     for row in rows:
         row["events"] = _numbers(row["events"])
     columns = [
@@ -101,6 +102,21 @@ def _draw(call: Call, title: str, changes: Sequence[Change]) -> None:
     ]
     if rows:
         call.screen.show(table_of(call, title, columns, rows))
+    if len(rows) < len(changes):
+        left_out = counted(len(changes) - len(rows), "further detail")
+        call.screen.note(f"{left_out} of orders and positions; -o json lists them")
+
+
+def _is_for_table(change: Change) -> bool:
+    """Of an order its status, of a position its quantity and prices: the rest follows from them.
+
+    An order that vanishes was done long ago and has just made room for another.
+    """
+    root, _, rest = change.path.partition(".")
+    field = rest.rpartition(".")[2]
+    if root == "per_symbol_orders":
+        return field == "status" and change.after is not None
+    return root != "per_symbol_positions" or field in _OF_POSITION
 
 
 def _numbers(events: Sequence[int]) -> str:

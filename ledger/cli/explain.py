@@ -126,6 +126,8 @@ def find(
         ]
         if rows:
             words = [row | {"became": "true" if row["became"] else "false"} for row in rows]
+            if turns[0].event is None:
+                words[0]["type"] = "held at the start"
             call.screen.show(table_of(call, expression, columns, words))
         held = sum(1 for turn in turns if turn.became)
         call.screen.note(f"{expression}: became true {counted(held, 'time')}")

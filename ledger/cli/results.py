@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -21,7 +22,7 @@ from ledger.cli.group import command
 from ledger.cli.parameters import clock_option
 from ledger.moments import MomentRange
 from ledger.orders import OrderStatus
-from replay import PnlRow, Trade
+from replay import OrderLife, PnlRow, Trade
 
 __all__ = ["orders", "pnl", "trades"]
 
@@ -124,20 +125,31 @@ def trades(
             ("side", WORD, "side"),
             ("quantity", AMOUNT, "quantity"),
             ("opened", WORD, "opened_at"),
-            ("closed", WORD, "closed_at"),
+            ("held", WORD, "held"),
             ("entry", AMOUNT, "entry_price"),
             ("exit", AMOUNT, "exit_price"),
             ("realized", PNL, "realized_pnl"),
-            ("fees", AMOUNT, "fees"),
             ("net", PNL, "net_pnl"),
             ("worst", PNL, "worst"),
             ("best", PNL, "best"),
-            ("", WORD, "currency"),
         ]
+        if len({trade.currency for trade in found}) > 1:
+            columns.append(("", WORD, "currency"))
+        for row, trade in zip(rows, found, strict=True):
+            row["held"] = "open" if trade.duration is None else _lasted(trade.duration)
         if rows:
             call.screen.show(table_of(call, "Trades", columns, rows))
         open_count = sum(1 for trade in found if trade.is_open)
         call.screen.note(f"{counted(len(found), 'trade')}, {open_count:,} of them open")
+
+
+def _lasted(duration: timedelta) -> str:
+    """Write a duration by its two largest units, such as ``91d 0h`` or ``4m 10s``."""
+    seconds = int(duration.total_seconds())
+    parts = [("d", seconds // 86_400), ("h", seconds // 3_600 % 24)]
+    parts += [("m", seconds // 60 % 60), ("s", seconds % 60)]
+    first = next((at for at, (_, count) in enumerate(parts) if count), 3)
+    return " ".join(f"{count}{unit}" for unit, count in parts[first : first + 2])
 
 
 def _traded(trade: Trade, is_nested: bool) -> dict[str, Any]:
@@ -196,10 +208,23 @@ def orders(
             ("price", AMOUNT, "price"),
             ("status", WORD, "status"),
             ("filled", AMOUNT, "filled_quantity"),
-            ("average", AMOUNT, "average_price"),
             ("placed", WORD, "placed_at"),
             ("life", WORD, "steps"),
         ]
+        for row, life in zip(rows, found, strict=True):
+            row["steps"] = _told(life)
         if rows:
             call.screen.show(table_of(call, "Orders", columns, rows))
         call.screen.note(counted(len(found), "order"))
+
+
+def _told(life: OrderLife) -> str:
+    """Write a life in short: what came several times in a row stands once, with its last event."""
+    words: list[tuple[str, int, int]] = []
+    for step in life.steps:
+        name = step.type.removeprefix("Order").lower()
+        again = words.pop()[2] if words and words[-1][0] == name else 0
+        words.append((name, step.seq, again + 1))
+    return " → ".join(
+        f"{name} #{seq}" + (f" ×{count}" if count > 1 else "") for name, seq, count in words
+    )
