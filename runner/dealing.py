@@ -14,7 +14,14 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Protocol, TypeVar, runtime_checkable
 
-from ledger import Clock, Event, OrderRejected, OrderStatus, TradeRefused
+from ledger import (
+    Clock,
+    Event,
+    OrderRejected,
+    OrderStatus,
+    RuleViolation,
+    TradeRefused,
+)
 from ledger.errors import NotFound
 from runner.config import RunnerConfig
 from runner.engine import Cancel
@@ -155,9 +162,21 @@ class Dealer:
                 log.warning("%s did not say what is new: %s", name, error)
                 self._metrics.count(Count.RECONNECTS)
                 continue
+            by_symbol: dict[str, list[Report]] = {}
+            for report in reports:
+                by_symbol.setdefault(report.symbol, []).append(report)
+            for symbol, own in by_symbol.items():
+                await self._record_apart(symbol, own)
             if reports:
-                await self.record(reports)
                 self._seen[name] = max(self._seen[name], reports[-1].report_id)
+
+    async def _record_apart(self, symbol: str, reports: Sequence[Report]) -> None:
+        """Record one symbol's reports; a stream that takes no more must not stop the others."""
+        try:
+            await self.record(reports)
+        except RuleViolation as error:
+            log.warning("what happened to %s cannot be recorded: %s", symbol, error)
+            self._metrics.count(Count.FAILURES, symbol)
 
     async def settle(self, symbols: Iterable[str] | None = None) -> None:
         """Ask about every order whose fate is open, of these symbols or of all."""

@@ -31,9 +31,11 @@ class Loops:
         self._passes = passes
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped: asyncio.Event | None = None
+        self._is_unwanted = False
 
     def stop(self) -> None:
-        """End the loops after the passes under way; from any thread, and when none runs."""
+        """End the loops after the passes under way, from any thread; before a start, that one."""
+        self._is_unwanted = True
         loop, stopped = self._loop, self._stopped
         if loop is not None and stopped is not None and not loop.is_closed():
             loop.call_soon_threadsafe(stopped.set)
@@ -46,6 +48,8 @@ class Loops:
         """
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
         stopped = self._stopped
+        if self._is_unwanted:
+            stopped.set()
         limit = self._passes.config.max_runtime_seconds
         timer = None if limit is None else self._loop.call_later(limit, stopped.set)
         tasks = {
@@ -63,6 +67,7 @@ class Loops:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._is_unwanted = False
 
     def _replace(
         self,

@@ -53,10 +53,12 @@ class Passes:
         self._clock = clock
         self._day = TradingDay(journal, zone)
         self._deciding = asyncio.Lock()
+        self._split_commits: set[str] = set()
 
     async def make(self, symbols: Sequence[str]) -> list[str]:
         """Make one pass over some symbols and return those that had a snapshot."""
         began = monotonic()
+        await self._day.earned_before(self._clock())  # a day begins with its first pass
         found = [await self._provider.aget_latest_snapshot(symbol) for symbol in symbols]
         snapshots = [snapshot for snapshot in found if snapshot is not None]
         for snapshot in snapshots:
@@ -119,6 +121,7 @@ class Passes:
             )
         except CommitMismatch:
             log.debug("%s was recorded before", commit_id)
+        self._split_commits.add(commit_id)
 
     def _measure(
         self, symbol: str, snapshot: Snapshot | None, opened_count: int, began: float
@@ -135,6 +138,7 @@ class Passes:
             opened_count,
             spread,
             source,
+            ws_connected=snapshot is not None and hasattr(self._provider, "ws_reconnects"),
             ws_reconnects=getattr(self._provider, "ws_reconnects", 0),
             symbol=symbol,
         )

@@ -203,6 +203,49 @@ async def test_the_days_loss_survives_a_restart_and_ends_with_the_day(ledger, ho
     exchange.close()
 
 
+async def test_a_loss_in_a_day_without_a_trade_yet_counts(ledger):
+    """The day begins with its first pass, not with its first trade."""
+    hours = [20, 21, 22, 23, 24, 25, 26]
+    closes = ["10", "10", "10", "10", "10", "9", "11"]
+    table = [
+        {"time": f"2020-01-{1 + at // 24:02}T{at % 24:02}:00:00Z", "symbol": "AAA", "close": close}
+        for at, close in zip(hours, closes, strict=True)
+    ]
+    provider = RecordedProvider(table)
+    exchange = PaperExchange(PaperConfig(), clock=replay_clock(provider))
+    session = SessionConfig(
+        cash={"USD": Decimal(10_000)},
+        limits={"AAA": {"max_daily_loss": Decimal(100)}},
+        clock="occurred",
+    )
+    runner = await begun(ledger, (exchange, provider), session=session)
+    for instant, _ in provider.steps():
+        if instant.hour == 1:
+            lost = {"symbol": "AAA", "position_id": "p", "occurred_at": instant}
+            await ledger.append(PositionOpened(side="buy", quantity=10, entry_price=20, **lost))
+            await ledger.append(PositionClosed(exit_price=10, **lost))
+        await runner.arun_once()
+    assert runner.accounts.symbols["AAA"].refused_count == 1
+    assert exchange.account().orders == {}
+    await runner.aclose()
+    exchange.close()
+
+
+async def test_reports_that_come_late_are_recorded_when_they_come(ledger):
+    provider = RecordedProvider(rows("AAA"))
+    exchange = PaperExchange(PaperConfig(latency=timedelta(hours=1)), clock=replay_clock(provider))
+    runner = await begun(ledger, (exchange, provider))
+    held = []
+    for _ in provider.steps():
+        await runner.arun_once()
+        positions = runner.accounts.symbols["AAA"].positions.values()
+        held.append((int(sum(p.quantity for p in positions)), exchange.account().positions))
+    assert held[3] == (0, {"AAA": 90}), "the exchange has bought and not said so yet"
+    assert held[4][0] == 90
+    await runner.aclose()
+    exchange.close()
+
+
 async def paper_session(ledger, path=None, stop_after=10**9, **given):
     left = itertools.count()
     return await run_paper_session(
