@@ -245,8 +245,7 @@ class AsyncRedisConnection:
             self._parser = hiredis.Reader()
             try:
                 await self._raw.connect()
-            except redis.ConnectionError as error:
-                # The library hides a refused password in it.
+            except redis.ConnectionError as error:  # a refused password hides in it
                 if isinstance(error.__cause__, redis.AuthenticationError):
                     raise error.__cause__ from None
                 raise

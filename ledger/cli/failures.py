@@ -28,7 +28,6 @@ TERMINATED: Final = 143
 _SUGGESTION: Final = re.compile(r"\.? \(?did you mean (?:one of: )?", re.IGNORECASE)
 
 _REMEDIES: Final = {
-    "not_found": "pledger sessions",
     "damaged": "pledger verify",
     "snapshot_damaged": "pledger snapshot",
     "store_unavailable": "pledger doctor",
@@ -37,6 +36,13 @@ _REMEDIES: Final = {
     "conflict": "pledger events -n 5",
     "rule": "pledger state",
     "missing_rate": "pledger append --help",
+}
+
+_LISTS: Final = {
+    "session": "pledger sessions",
+    "symbol": "pledger state",
+    "figure": "pledger state -o csv",
+    "event": "pledger events -n 5",
 }
 
 
@@ -159,8 +165,10 @@ def _report_usage(
 
 
 def _remedy_for(error: LedgerError) -> str:
-    if error.code == "not_found" and "symbol" in error.message:
-        return "pledger state"
+    """Return the command that shows what there is; empty where only the help can tell."""
+    if error.code == "not_found":
+        words = error.message.split()
+        return next((_LISTS[word] for word in words if word in _LISTS), "")
     return _REMEDIES.get(error.code, "")
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-GOLDEN = Path(__file__).parent.parent / "golden" / "cli"
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests" / "golden" / "cli"
 IS_WRITING = os.environ.get("PLEDGER_TEST_GOLDEN") == "write"
 
 MARK = '{"type":"PriceMarked","symbol":"AAPL","data":{"price":"190"}}\n'
@@ -73,6 +74,17 @@ WRONG = {
         ("snapshot now",),
         ("snapshot --output xml",),
     ],
+    "demo": [("demo 5",), ("demo --store postgres://localhost",), ("demo --speed max",)],
+    "run": [("run --feed missing.csv",), ("run --speed 3x",), ("run --symbols NVDA",)],
+    "diff": [("diff",), ("diff '#1' yesterday",), ("diff '#1' '#99'",)],
+    "explain": [("explain",), ("explain equty",), ("explain equity --at yesterday",)],
+    "find": [("find",), ("find 'equity <'",), ("find 'equty < 5'",)],
+    "pnl": [("pnl --by colour",), ("pnl --every often",), ("pnl --session autumn",)],
+    "trades": [("trades '#5'",), ("trades --symbol NVDA",), ("trades all",)],
+    "orders": [("orders --status lost",), ("orders --session autumn",), ("orders yesterday..",)],
+    "what-if": [("what-if",), ("what-if --drop '#99'",), ("what-if --rule luck=good",)],
+    "export": [("export",), ("export -O events.doc",), ("export -O missing/events.csv",)],
+    "import": [("import",), ("import missing.ndjson",), ("import --portfolio new missing.ndjson",)],
     "verify": [("verify --ful",), ("verify everything",), ("verify --patience never",)],
 }
 
@@ -103,6 +115,7 @@ def compare(name: str, text: str) -> None:
 def masked(text: str) -> str:
     """Cover what differs from run to run: when the store recorded, and the ids it made up."""
     text = re.sub(r"(recorded |recorded_(?:at|from|to)\W+)\d{4}-[-0-9T:.]+Z", r"\1<time>", text)
+    text = text.replace(str(ROOT), "<root>")
     text = re.sub(r"\b[0-9a-f]{32}\b", "<id>", text)
     text = re.sub(r"(?m)^(\d+,\d+),\d{4}-[-0-9T:.]+Z", r"\1,<time>", text)
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
@@ -129,4 +142,7 @@ def test_right_uses_show_what_they_should(spring, name):
 
 
 def test_every_command_has_three_wrong_uses():
+    from ledger.cli.commands import COMMANDS
+
+    assert COMMANDS.keys() <= WRONG.keys(), "add three wrong uses of a new command, and its file"
     assert all(len(uses) >= 3 for uses in WRONG.values())
