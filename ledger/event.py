@@ -49,7 +49,7 @@ class SymbolEvent(Event, frozen=True, kw_only=True, gc=False):
     """An event in one symbol's stream; ``symbol`` must be given."""
 
 
-class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+class Recorded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An event with where and when the store recorded it.
 
     Attributes:

@@ -156,15 +156,18 @@ def read_runs(
 
 def recorded_from_runs(runs: Sequence[Run]) -> list[Recorded]:
     """Return the events of runs one by one."""
-    return [
-        Recorded(
-            seq=run.first_seq + index,
-            revision=run.first_revision + index,
-            recorded_at=moment_from_us(run.recorded_us),
-            event=event,
-            commit=run.commit,
-            writer=run.writer,
-        )
-        for run in runs
-        for index, event in enumerate(run.events)
-    ]
+    events: list[Recorded] = []
+    for seq, revision, _, found, recorded_us, commit, writer in runs:
+        recorded_at = moment_from_us(recorded_us)
+        events += [
+            Recorded(
+                seq=seq + index,
+                revision=revision + index,
+                recorded_at=recorded_at,
+                event=event,
+                commit=commit,
+                writer=writer,
+            )
+            for index, event in enumerate(found)
+        ]
+    return events

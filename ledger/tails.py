@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -44,9 +45,11 @@ class _Place:
         self._start = start
         self._checkpoint = checkpoint
         self._is_begun = start is None and checkpoint is None
-        self._page: list[Recorded] = []
-        self._index = 0
-        self._position = self._before = self._saved = core.position
+        self._rest: Iterator[Recorded] = iter(())
+        # The last event handed out of this page and the one before it, where the page began.
+        self._last: Recorded | None = None
+        self._prior: Recorded | None = None
+        self._base = self._saved = core.position
         self._saved_at = time.monotonic()
 
     def _begin(self, saved: int) -> Steps[None]:
@@ -55,7 +58,7 @@ class _Place:
             self._core.position = saved
         elif self._start is not None:
             self._core.position = yield from self._start
-        self._position = self._before = self._core.position
+        self._base = self._core.position
         self._saved = saved
         self._is_begun = True
 
@@ -65,26 +68,21 @@ class _Place:
     @property
     def position(self) -> int:
         """Everything up to this sequence number was handed out; resume with ``after=position``."""
-        return self._position
+        return self._base if self._last is None else self._last.seq
 
-    def _take(self) -> Recorded | None:
-        """Hand out the next event of the page."""
-        if self._index == len(self._page):
-            self._position = self._core.position
-            return None
-        recorded = self._page[self._index]
-        self._index += 1
-        self._before, self._position = self._position, recorded.seq
-        return recorded
+    @property
+    def _before(self) -> int:
+        """The position before the last event was handed out."""
+        return self._base if self._prior is None else self._prior.seq
 
-    def _turn_to(self, page: list[Recorded]) -> None:
-        self._page, self._index = page, 0
-        if not page:
-            self._before = self._position = self._core.position
+    def _end_page(self) -> None:
+        """Come to where the page ends, behind events that are not wanted too."""
+        self._base = self._core.position
+        self._last = self._prior = None
 
     def _is_save_due(self) -> bool:
         is_due = time.monotonic() - self._saved_at >= _SAVE_SECONDS
-        return self._checkpoint is not None and is_due and self._saved != self._position
+        return self._checkpoint is not None and is_due and self._saved != self.position
 
     def _save(self, seq: int) -> None:
         if self._checkpoint is not None and seq != self._saved:
@@ -94,7 +92,7 @@ class _Place:
 
     def _lag(self) -> Steps[Lag]:
         symbols = self._core.symbols
-        return lag(self._keys, dict.fromkeys(symbols, self._position) if symbols else self.position)
+        return lag(self._keys, dict.fromkeys(symbols, self.position) if symbols else self.position)
 
 
 class Tail(_Place):
@@ -128,19 +126,23 @@ class Tail(_Place):
         if not self._is_begun:
             saved = await asyncio.to_thread(self._load)
             await arun(self._begin(saved), self._connection)
-        while (recorded := self._take()) is None:
+        while (recorded := next(self._rest, None)) is None:
+            self._end_page()
             if self._is_save_due():
                 await self.save()
             page = await arun(self._core.page(), self._connection)
             if page is None:
-                await self._end(self._position)
+                await self._end(self.position)
                 raise StopAsyncIteration
-            self._turn_to(page)
+            self._rest = iter(page)
+            if not page:
+                self._end_page()
+        self._prior, self._last = self._last, recorded
         return recorded
 
     async def save(self) -> None:
         """Save the checkpoint now: everything that was handed out is handled."""
-        await asyncio.to_thread(self._save, self._position)
+        await asyncio.to_thread(self._save, self.position)
 
     async def health(self) -> Lag:
         """Return how far the real head is from what was handed out; may be called at any time.
@@ -169,7 +171,7 @@ class Tail(_Place):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._end(self._position if error is None else self._before)
+        await self._end(self.position if error is None else self._before)
 
 
 class SyncTail(_Place):
@@ -192,19 +194,23 @@ class SyncTail(_Place):
     def __next__(self) -> Recorded:
         if not self._is_begun:
             run(self._begin(self._load()), self._connection)
-        while (recorded := self._take()) is None:
+        while (recorded := next(self._rest, None)) is None:
+            self._end_page()
             if self._is_save_due():
                 self.save()
             page = run(self._core.page(), self._connection)
             if page is None:
-                self._end(self._position)
+                self._end(self.position)
                 raise StopIteration
-            self._turn_to(page)
+            self._rest = iter(page)
+            if not page:
+                self._end_page()
+        self._prior, self._last = self._last, recorded
         return recorded
 
     def save(self) -> None:
         """Save the checkpoint now: everything that was handed out is handled."""
-        self._save(self._position)
+        self._save(self.position)
 
     def health(self) -> Lag:
         """Return how far the real head is from what was handed out; see :meth:`Tail.health`."""
@@ -229,4 +235,4 @@ class SyncTail(_Place):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._end(self._position if error is None else self._before)
+        self._end(self.position if error is None else self._before)

@@ -148,7 +148,7 @@ def test_an_event_removed_under_a_follower_is_an_error(ledger, store, symbols):
     tail = ledger.tail(*symbols, follow=True)
     taken(tail, 1 if symbols else 4)
     while not tail._core.has_caught_up:
-        tail._turn_to(ledger.drive(tail._core.page()))
+        tail._rest = iter(ledger.drive(tail._core.page()))
     removed = ledger.append(marks("A")).seq
     ledger.append(marks("A"))
     assert store.client.xdel(ledger.keys.stream("A"), f"{removed}-2") == 1
@@ -163,7 +163,7 @@ def test_a_store_that_lost_what_was_read_is_an_error(ledger, store, symbols):
     tail = ledger.tail(*symbols, follow=True)
     taken(tail, 1 if symbols else 4)
     while not tail._core.has_caught_up:
-        tail._turn_to(ledger.drive(tail._core.page()))
+        tail._rest = iter(ledger.drive(tail._core.page()))
     store.client.hset(ledger.keys.meta, "seq", "1")
     with pytest.raises(LedgerDamaged, match="lost events"):
         next(tail)
