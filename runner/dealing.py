@@ -80,6 +80,7 @@ class Dealer:
         self._sleep = sleep
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._seen: dict[str, int] = dict.fromkeys(exchanges, 0)
+        self._shown: dict[tuple[str, str], Book] = {}
         self._in_flight: set[str] = set()
         self._told: set[str] = set()
 
@@ -103,8 +104,10 @@ class Dealer:
     def show(self, snapshot: Snapshot) -> None:
         """Show the books of a snapshot to the exchanges on paper."""
         for book in snapshot.books:
-            for exchange in self._on_paper(book.venue):
-                exchange.on_book(book)
+            if self._shown.get((book.venue, book.symbol)) != book:
+                for exchange in self._on_paper(book.venue):
+                    exchange.on_book(book)
+                self._shown[book.venue, book.symbol] = book
 
     def split(self, snapshot: Snapshot) -> None:
         """Let a split take effect at the exchanges on paper; what works there is cancelled."""

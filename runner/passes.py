@@ -73,7 +73,8 @@ class Passes:
                 await self._dealer.carry_out(orders)
             for cancel in plan.cancels:
                 await self._dealer.cancel(cancel)
-            self._journal.metrics.count(Count.REFUSALS, snapshot.symbol, plan.refused_count)
+            if plan.refused_count:
+                self._journal.metrics.count(Count.REFUSALS, snapshot.symbol, plan.refused_count)
             self._measure(snapshot.symbol, snapshot, plan.opened_count, began)
         done = [snapshot.symbol for snapshot in snapshots]
         for symbol in symbols:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
+from typing import Final
 
 from ledger import (
     Accounts,
@@ -33,6 +34,8 @@ from runner.risk import Earned, earned_by_symbol
 __all__ = ["TradingDay", "begin", "end_session"]
 
 log = logging.getLogger(__name__)
+
+_SHORTEST_DAY: Final = timedelta(hours=22)
 
 
 async def begin(journal: Journal, dealer: Dealer, config: SessionConfig) -> None:
@@ -112,6 +115,8 @@ class TradingDay:
         The first time it is folded from the ledger as of the day's beginning, so that a restart
         forgets no loss; when a day begins under way, it is what the accounts say then.
         """
+        if self._began is not None and now - self._began < _SHORTEST_DAY:
+            return self._earned
         began = day_start(now, self._zone)
         if self._began is None:
             ledger = self._journal.ledger
