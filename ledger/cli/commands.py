@@ -41,6 +41,7 @@ COMMANDS: Final = {
     "tail": Entry("ledger.cli.tail", "Stream events, and follow as they come."),
     "verify": Entry("ledger.cli.verify", "Prove the log and every figure from nothing.", "replay"),
     "snapshot": Entry("ledger.cli.snapshot", "Take a snapshot, which makes reading quicker."),
+    "report": Entry("ledger.cli.report", "Write a session into one HTML file.", "replay"),
     "export": Entry("ledger.cli.export", "Write every event into one file.", "replay"),
     "import": Entry("ledger.cli.import_", "Take an export into an empty portfolio."),
 }
