@@ -128,9 +128,12 @@ def _contributions(history: History, path: FigurePath, seq: int) -> Rows[Contrib
             after = path.read(live)
         except (MissingRate, LedgerDamaged):
             continue  # it cannot be told here; what comes takes up where it was last known
-        if after != before:
-            found.append(_contribution(recorded, before, after))
-            before = after
+        if after == before:
+            continue
+        made = _contribution(recorded, before, after)
+        if made.amount is None or made.amount:  # that a figure began at 0 is no contribution
+            found.append(made)
+        before = after
     return found
 
 

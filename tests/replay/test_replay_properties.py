@@ -48,12 +48,12 @@ def test_explain_adds_up_for_every_figure_that_a_state_has(generated):
                 assert explained.made_by.after == found[path], path
 
 
-def test_explain_adds_up_for_every_total_and_balance(generated):
-    state = generated.at()
-    for path, value in replay.figures(state).items():
-        if "." not in path or path.startswith("balances"):
-            explained = generated.explain(path)
-            assert explained.total == (value if is_number(value) else None), path
+def test_explain_adds_up_for_totals_and_balances(generated):
+    found = replay.figures(generated.at())
+    paths = [path for path in found if "." not in path or path.startswith("balances")]
+    for path in random.Random(4).sample(paths, PICKED):
+        explained = generated.explain(path)
+        assert explained.total == (found[path] if is_number(found[path]) else None), path
 
 
 def test_the_changes_from_a_to_b_make_b_of_a_and_back(generated):
@@ -61,8 +61,10 @@ def test_the_changes_from_a_to_b_make_b_of_a_and_back(generated):
     for _ in range(5):
         a, b = moments(generated, chance, 2)
         old, new = replay.figures(generated.at(seq=a)), replay.figures(generated.at(seq=b))
-        assert replay.applied(generated.diff(a, b).changes, to=old) == new
-        assert replay.applied(generated.diff(b, a).changes, to=new) == old
+        there = generated.diff(a, b, with_events=False).changes
+        assert replay.applied(there, to=old) == new
+        back = generated.diff(b, a, with_events=False).changes
+        assert replay.applied(back, to=new) == old
 
 
 def test_each_change_names_the_events_at_which_its_figure_moved(generated):
