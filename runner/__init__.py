@@ -13,7 +13,7 @@ from runner.pair import PairEngine
 from runner.pairs import PairProvider
 from runner.paper import PaperAccount, PaperConfig, PaperExchange, read_account
 from runner.paper_faults import FaultyPaperExchange, PaperFaults
-from runner.paper_session import Progress, SessionSummary, run_paper_session
+from runner.paper_session import PaperTerms, Progress, SessionSummary, run_paper_session
 from runner.recorded import RecordedProvider, shipped_prices
 from runner.risk import Refusal, refusal_of
 from runner.spread import SpreadConfig
@@ -41,6 +41,7 @@ __all__ = [
     "PaperConfig",
     "PaperExchange",
     "PaperFaults",
+    "PaperTerms",
     "Progress",
     "Purpose",
     "RecordedProvider",
