@@ -12,7 +12,7 @@ from ledger.errors import NotFound, StoreRefused
 from ledger.event import Recorded
 from ledger.evolve import fold_chunks, fold_runs
 from ledger.keys import Keys
-from ledger.reading import Head, PageReader, commit_at, head
+from ledger.reading import Head, PageReader, commit_at, head, revisions_at
 from ledger.rebuilding import ChunkReader
 from ledger.snapshot import latest_snapshot, save
 from ledger.store import Steps
@@ -141,11 +141,22 @@ def catch_up(keys: Keys, accounts: Accounts, name: str) -> Steps[None]:
 def read_runs(
     keys: Keys, *, after: int, until: int, symbols: Iterable[str] | None = None
 ) -> Steps[list[Run]]:
-    """Return all runs with ``after < seq <= until``; for short stretches."""
+    """Return all runs with ``after < seq <= until``; for short stretches.
+
+    Raises:
+        LedgerDamaged: Something that had to be read is not what was written.
+    """
     last = yield from head(keys)
     names = ["", *last.symbols] if symbols is None else list(symbols)
+    end = min(until, last.seq)
     reader = PageReader(
-        keys, names, after=after, until=min(until, last.seq), is_whole=symbols is None
+        keys,
+        names,
+        after=after,
+        until=end,
+        is_whole=symbols is None,
+        revisions=(yield from revisions_at(keys, names, min(after, last.seq))),
+        final=last.revisions if end == last.seq else None,
     )
     runs: list[Run] = []
     while not reader.is_done:

@@ -8,6 +8,7 @@ revisions in the same way.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
 
@@ -23,7 +24,15 @@ from ledger.errors import LedgerDamaged, NotFound
 from ledger.keys import Keys
 from ledger.store import Command, Reply, Steps
 
-__all__ = ["MAX_COMMIT_EVENTS", "Head", "PageReader", "commit_at", "head", "wrong_revision"]
+__all__ = [
+    "MAX_COMMIT_EVENTS",
+    "Head",
+    "PageReader",
+    "commit_at",
+    "head",
+    "revisions_at",
+    "wrong_revision",
+]
 
 MAX_COMMIT_EVENTS: Final = 1_000
 """How many events one commit may have; a page must be able to hold one whole."""
@@ -88,6 +97,31 @@ def commit_at(keys: Keys, seq: int) -> Steps[FeedEntry]:
     if not found or found[0].first_seq > seq:
         raise LedgerDamaged(f"the log is damaged at #{seq}: the feed lacks its commit", seq=seq)
     return found[0]
+
+
+def revisions_at(keys: Keys, names: Sequence[str], seq: int) -> Steps[dict[str, int]]:
+    """Return how far each stream had come with the event ``seq``.
+
+    A reader that begins in the middle needs it, to notice that the very next event is missing.
+
+    Raises:
+        LedgerDamaged: An entry around that place is not what was written.
+    """
+    if seq == 0:
+        return dict.fromkeys(names, 0)
+    commands: list[Command] = []
+    for name in names:
+        stream = keys.stream(name)
+        commands.append(("XREVRANGE", stream, seq, "-", "COUNT", 1))
+        commands.append(("XRANGE", stream, seq + 1, "+", "COUNT", 1))
+    replies = yield commands
+    found: dict[str, int] = {}
+    for name, before, after in zip(names, replies[::2], replies[1::2], strict=True):
+        found[name] = entry_from_reply(name, before[0]).last_revision if before else 0
+        if after:
+            entry = entry_from_reply(name, after[0])
+            found[name] += bisect_right(entry.seqs, seq)  # the commit that ``seq`` cuts in two
+    return found
 
 
 class PageReader:

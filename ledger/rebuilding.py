@@ -36,6 +36,7 @@ class ChunkReader(PageReader):
     """A :class:`~ledger.reading.PageReader` whose pages are chunks."""
 
     _loose: list[int] = []  # noqa: RUF012  # replaced, never changed: numbers after a gap
+    _wrong: LedgerDamaged | None = None
 
     def accept_chunks(self, replies: Sequence[Reply]) -> list[Chunk]:
         """Check a page and return its chunks, those of earlier commits first.
@@ -58,7 +59,10 @@ class ChunkReader(PageReader):
         self._adapt(sum(len(chunk.events) for chunk in chunks))
         if self._is_whole:
             self._check_numbers(chunks, last)
-        elif self.is_done:
+        # Told after a gap in the numbers, which names the event that is missing itself.
+        if self._wrong is not None:
+            raise self._wrong
+        if self.is_done:
             self._check_end()
         return chunks
 
@@ -71,8 +75,9 @@ class ChunkReader(PageReader):
         if seqs[0] <= self._after or seqs[-1] > self.until:
             low, high = bisect_right(seqs, self._after), bisect_right(seqs, self.until)
             seqs, events, first_revision = seqs[low:high], events[low:high], first_revision + low
-        if known is not None and events and first_revision != known + 1:
-            raise wrong_revision(entry.symbol, known + 1, first_revision, entry.first_seq)
+        if known is not None and events and first_revision != known + 1 and self._wrong is None:
+            seq = entry.first_seq
+            self._wrong = wrong_revision(entry.symbol, known + 1, first_revision, seq)
         if any(event.symbol != entry.symbol for event in events):
             raise damaged_entry(entry, "holds an event of another symbol")
         return Chunk(entry.first_seq, entry.symbol, seqs, events), first_revision + len(events) - 1

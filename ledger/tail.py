@@ -11,7 +11,7 @@ from ledger.events import EVENT_TYPES
 from ledger.folding import recorded_from_runs, within
 from ledger.keys import Keys
 from ledger.live import LiveReader, lost_events
-from ledger.reading import Head, PageReader, head
+from ledger.reading import Head, PageReader, head, revisions_at
 from ledger.store import Steps
 
 __all__ = ["TailCore"]
@@ -124,11 +124,12 @@ class TailCore:
             if self._follow:
                 yield from self._begin_live(last)
             return None
-        if self.position == 0:
-            self._revisions = dict.fromkeys(["", *last.symbols], 0)
+        names = self._symbols or ["", *last.symbols]
+        unknown = [name for name in names if name not in self._revisions]
+        self._revisions |= yield from revisions_at(self._keys, unknown, self.position)
         return PageReader(
             self._keys,
-            self._symbols or ["", *last.symbols],
+            names,
             after=self.position,
             until=end,
             is_whole=not self._symbols,
