@@ -104,6 +104,8 @@ from ledger.evolve import (
     fold,
     step,
 )
+from ledger.export_format import Ending
+from ledger.exporting import export_ledger
 from ledger.face import Ledger
 from ledger.group_status import ConsumerStatus, GroupStatus, Parked
 from ledger.groups import Delivery, Group, SyncDelivery, SyncGroup
@@ -114,6 +116,10 @@ from ledger.holdings import (
     SymbolFigures,
 )
 from ledger.holds import Relieved
+from ledger.importing import (
+    Imported,
+    import_ledger,
+)
 from ledger.lag import Lag
 from ledger.moments import (
     Moment,
@@ -132,6 +138,7 @@ from ledger.problem import (
     Problem,
     Problems,
 )
+from ledger.projector import Projector, SyncProjector
 from ledger.snapshot import (
     snapshot_seqs,
 )
@@ -172,6 +179,7 @@ __all__ = [
     "ConsumerStatus",
     "CostBasisChosen",
     "Delivery",
+    "Ending",
     "Event",
     "EventReversed",
     "Fenced",
@@ -179,6 +187,7 @@ __all__ = [
     "FoldAudit",
     "Group",
     "GroupStatus",
+    "Imported",
     "InstrumentRegistered",
     "InvalidAmount",
     "InvalidEvent",
@@ -216,6 +225,7 @@ __all__ = [
     "PriceMarked",
     "Problem",
     "Problems",
+    "Projector",
     "RateMarked",
     "Recorded",
     "Relieved",
@@ -238,6 +248,7 @@ __all__ = [
     "SyncDelivery",
     "SyncGroup",
     "SyncLedger",
+    "SyncProjector",
     "SyncTail",
     "SyncWriter",
     "Tail",
@@ -251,7 +262,9 @@ __all__ = [
     "check_snapshots",
     "evolve",
     "exact",
+    "export_ledger",
     "fold",
+    "import_ledger",
     "multiply",
     "order_from_entry",
     "parse_moment",
