@@ -213,7 +213,7 @@ class Dealer:
             log.warning("the fate of order %s stays open: %s", order_id, error)
             return
         if reports is not None:
-            await self.record(reports)
+            await self._record_apart(symbol, reports)
             return
         account = self._journal.accounts.symbols[symbol]
         if account.orders[order_id].status is OrderStatus.PENDING:

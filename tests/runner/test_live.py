@@ -286,3 +286,39 @@ async def test_a_split_takes_effect_once(paper, url):
     await other.runner.arun_once()
     assert len(await events(one.runner, "PositionAdjusted")) == 1
     assert one.exchange.account().positions["AAA"] == 180
+
+
+async def test_a_symbol_that_hangs_does_not_delay_the_others(paper):
+    one = paper([*rows("AAA"), *rows("SLOW")])
+    latest, hanging = one.provider.aget_latest_snapshot, asyncio.Event()
+
+    async def patient(symbol):
+        if symbol == "SLOW":
+            await hanging.wait()
+        elif one.provider.advance() is None:
+            one.runner.stop()
+            hanging.set()
+        return await latest(symbol)
+
+    one.provider.aget_latest_snapshot = patient
+    await asyncio.wait_for(one.runner.arun_multisymbol_loop(["SLOW", "AAA"]), 20)
+    assert one.runner.metrics.get_metrics("AAA")["loop_count"] == len(RISE_AND_FALL) + 1
+    assert one.runner.metrics.get_metrics("SLOW")["loop_count"] == 1
+    assert one.exchange.account().positions == {}
+
+
+async def test_each_symbol_keeps_its_own_pace(paper):
+    one = paper(
+        [*rows("AAA"), *rows("BBB")], symbol_intervals={"BBB": 60.0}, max_runtime_seconds=0.1
+    )
+    one.provider.advance()
+    await asyncio.wait_for(one.runner.arun_forever(), 20)
+    assert one.runner.metrics.get_metrics("AAA")["loop_count"] > 5
+    assert one.runner.metrics.get_metrics("BBB")["loop_count"] == 1
+
+
+async def test_a_stop_that_comes_before_the_loop_ends_it_at_once(paper):
+    one = paper(rows("AAA"))
+    one.runner.stop()
+    await asyncio.wait_for(one.runner.arun_forever(), 20)
+    assert one.runner.metrics.get_metrics()["loop_count"] == 0

@@ -7,12 +7,14 @@ from datetime import timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from ledger import Ledger, OrderPlaced, OrderStatus, PositionClosed, PositionOpened
 from runner.clock import replay_clock
 from runner.config import RunnerConfig, SessionConfig
 from runner.exchange import OrderRequest
+from runner.figures import Count
 from runner.live import LiveRunner
 from runner.paper import PaperConfig, PaperExchange
 from runner.paper_session import PaperTerms, run_paper_session
@@ -135,6 +137,30 @@ async def test_an_order_nobody_recorded_is_reported_once(ledger, market, caplog)
     refused = [r.event async for r in ledger.tail() if r.type == "TradeRefused"]
     assert [(e.trade_id, e.limit) for e in refused] == [("foreign", "order-unknown")]
     assert "foreign" in caplog.text
+
+
+async def test_what_cannot_be_recorded_of_one_symbol_does_not_keep_others_out(ledger, caplog):
+    """Here by an order whose position has the id of another symbol's."""
+    provider = RecordedProvider(rows("AAA", "BBB"))
+    exchange = PaperExchange(PaperConfig(), clock=replay_clock(provider))
+    provider.advance()
+    first = await begun(ledger, (exchange, provider))
+    taken = {"position_id": "a", "occurred_at": provider.now}
+    await ledger.append(
+        PositionOpened(symbol="BBB", side="buy", quantity=1, entry_price=9, **taken)
+    )
+    for symbol, order_id in (("AAA", "a"), ("BBB", "b")):
+        await ledger.append(msgspec.structs.replace(placed(order_id), symbol=symbol))
+        exchange.on_book(provider.get_latest_snapshot(symbol).book)
+        await exchange.place(msgspec.structs.replace(request(order_id), symbol=symbol))
+    await first.aclose()
+    second = await begun(ledger, (exchange, provider))
+    assert second.accounts.symbols["BBB"].orders["b"].status is OrderStatus.FILLED
+    assert second.metrics.get_metrics("AAA")["counts"][Count.FAILURES] > 0
+    assert "what happened to AAA cannot be recorded" in caplog.text
+    assert "position id a was used before" in caplog.text
+    await second.aclose()
+    exchange.close()
 
 
 async def test_an_order_done_long_ago_is_no_stranger(ledger, market):
