@@ -39,7 +39,6 @@ class _Stream:
     def __init__(self) -> None:
         self.seqs: list[int] = []
         self.entries: list[list[Any]] = []
-        self.revision = 0
 
     def add(self, seq: int, second: int, fields: Sequence[str | bytes]) -> None:
         encoded = [field if isinstance(field, bytes) else field.encode() for field in fields]
@@ -139,6 +138,7 @@ class FileConnection:
             "TIME": self._time,
             "XRANGE": self._xrange,
             "XREAD": self._xread,
+            "XREVRANGE": self._xrevrange,
             "ZADD": self._zadd,
             "ZRANGE": lambda _key, _first, _last: self._members(self._contents.snapshots),
             "ZREVRANGEBYSCORE": self._zrevrange,
@@ -208,15 +208,20 @@ class FileConnection:
         seconds, rest = divmod(int(self._contents.meta.get("recorded_at", b"0")), 1_000_000)
         return [b"%d" % seconds, b"%d" % rest]
 
-    def _xrange(self, key: str, first: Any, last: Any, *count: Any) -> list[Any]:
-        stream = self._contents.streams.get(key)
-        if stream is None:
-            return []
+    def _found(self, key: str, first: Any, last: Any) -> tuple[list[Any], int, int]:
+        """A stream's entries, and where those from ``first`` to ``last`` begin and end."""
+        stream = self._contents.streams.get(key) or _Stream()
         low = 0 if first == "-" else bisect_left(stream.seqs, _seq(first))
         high = len(stream.seqs) if last == "+" else bisect_right(stream.seqs, _seq(last))
-        return (
-            stream.entries[low : min(high, low + count[1])] if count else stream.entries[low:high]
-        )
+        return stream.entries, low, high
+
+    def _xrange(self, key: str, first: Any, last: Any, *count: Any) -> list[Any]:
+        entries, low, high = self._found(key, first, last)
+        return entries[low : min(high, low + count[1]) if count else high]
+
+    def _xrevrange(self, key: str, last: Any, first: Any, *count: Any) -> list[Any]:
+        entries, low, high = self._found(key, first, last)
+        return entries[max(low, high - count[1]) if count else low : high][::-1]
 
     def _xread(self, *arguments: Any) -> list[Any] | None:
         at = arguments.index("STREAMS") + 1
