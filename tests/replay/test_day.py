@@ -10,6 +10,7 @@ import pytest
 import replay
 from ledger import (
     CashDeposited,
+    EventReversed,
     InvalidInput,
     InvalidMoment,
     LedgerError,
@@ -204,6 +205,22 @@ def test_orders_come_with_their_life(day):
     assert day.orders(status="rejected") == []
 
 
+def test_what_was_reversed_is_part_of_no_trade(told, ledger):
+    session = told(
+        SessionStarted(session="s", mode="paper", base_currency="USD", clock="occurred"),
+        PositionOpened(symbol="A", position_id="p", side="buy", quantity=2, entry_price=10),
+        PositionReduced(symbol="A", position_id="p", quantity=1, exit_price=30, fee="0.5"),
+        OrderPlaced(symbol="A", order_id="o", side="buy", quantity=1),
+    )
+    assert session.trades()[0].realized_pnl == 20
+    ledger.append(EventReversed(seq=4, reason="not placed"))
+    ledger.append(EventReversed(seq=3, reason="not sold"))
+    (trade,) = session.trades()
+    assert (trade.realized_pnl, trade.fees, trade.exits) == (0, 0, [])
+    assert session.orders() == []
+    assert session.what_if(drop=[6]).after.realized_pnl == 20
+
+
 def test_drawdown_is_from_the_highest_profit_and_money_put_in_is_none(day):
     rows = day.pnl(by="day")
     assert [(row.drawdown, row.current_drawdown) for row in rows] == [
@@ -213,6 +230,7 @@ def test_drawdown_is_from_the_highest_profit_and_money_put_in_is_none(day):
     assert points[-1].seq == 16
     assert points[-1].equity == Decimal("100037.9")
     assert points[5].current_drawdown == 101
+    assert points[9].drawdown == Decimal("0.5")
     assert day.equity(every="1m")[0].drawdown == 101
 
 
