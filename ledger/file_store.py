@@ -52,7 +52,7 @@ class _Contents:
     def __init__(self, keys: Keys, export: Export) -> None:
         self.keys = keys
         self.streams: dict[str, _Stream] = {keys.feed: _Stream()}
-        self.claimed: dict[str, bytes] = {}
+        self.claimed: dict[tuple[str, str], bytes] = {}
         self.meta: dict[str, bytes] = {}
         self.values: dict[str, bytes] = {}  # snapshots that readers took on the way
         self.snapshots: list[int] = []
@@ -74,8 +74,9 @@ class _Contents:
         for name, own in offsets.items():
             self._add_entry(commit, name, own)
         self._add_feed(commit, {name: len(own) for name, own in offsets.items()})
-        for field in [*claims(commit.events), f"c:{commit.id}"]:
-            self.claimed.setdefault(field, b"%d" % commit.last_seq)
+        places = [(self.keys.bucket(claim), claim) for claim in claims(commit.events)]
+        for place in [*places, self.keys.place_of_commit(commit.id)]:
+            self.claimed.setdefault(place, b"%d" % commit.last_seq)
 
     def _add_entry(self, commit: ExportedCommit, name: str, own: Sequence[int]) -> None:
         payload = encode_events([commit.events[offset] for offset in own])
@@ -175,7 +176,7 @@ class FileConnection:
         contents = self._contents
         if key == contents.keys.meta:
             return contents.meta.get(field)
-        return contents.claimed.get(field) if key == contents.keys.bucket(field) else None
+        return contents.claimed.get((key, field))
 
     def _hgetall(self, key: str) -> list[bytes]:
         return self._contents.revisions if key == self._contents.keys.revisions else []

@@ -156,28 +156,24 @@ def _batches(commits: Iterable[ExportedCommit]) -> Iterator[list[ExportedCommit]
         yield batch
 
 
-def _numbers(commit: ExportedCommit) -> tuple[int, int] | None:
-    """The epoch and number of a commit that its writer numbered by itself."""
-    found = re.fullmatch(re.escape(commit.writer) + r":(\d{1,18}):(\d{1,18})", commit.id, re.ASCII)
-    return (int(found[1]), int(found[2])) if commit.writer and found else None
+def _epoch(commit: ExportedCommit) -> int:
+    """The run of its writer that numbered the commit by itself; 0 where none did."""
+    found = re.fullmatch(re.escape(commit.writer) + r":(\d{1,18}):\d{1,18}", commit.id, re.ASCII)
+    return int(found[1]) if commit.writer and found else 0
 
 
 def _epochs(commits: Iterable[ExportedCommit]) -> dict[str, int]:
     """The newest run of each writer, so that the next one begins after it."""
     newest: dict[str, int] = {}
     for commit in commits:
-        numbers = _numbers(commit)
-        if numbers is not None:
-            newest[commit.writer] = max(newest.get(commit.writer, 0), numbers[0])
+        epoch = _epoch(commit)
+        if epoch > newest.get(commit.writer, 0):
+            newest[commit.writer] = epoch
     return newest
 
 
 def _draft(keys: Keys, commit: ExportedCommit) -> Draft:
-    numbers = _numbers(commit)
-    field = f"c:{commit.id}"
-    bucket = keys.bucket(field)
-    if numbers is not None:
-        bucket, field = keys.numbered(commit.writer, *numbers)
+    bucket, field = keys.place_of_commit(commit.id)
     events = checked(commit.events)
     if isinstance(events[0], EventReversed):
         # What it takes back is worked out anew; the digest at the end tells that it is the same.
