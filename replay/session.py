@@ -19,6 +19,7 @@ from replay.orders import OrderLife, orders
 from replay.performance import EquityPoint, PnlRow, equity, pnl
 from replay.timeline import EventRows, events, steps
 from replay.trades import Trade, trades
+from replay.verify import Verification, verify
 from replay.whatif import CostBasis, WhatIf, what_if
 
 __all__ = ["SessionView", "StateView"]
@@ -161,6 +162,10 @@ class SessionView:
     def bisect(self, other: SessionView) -> Divergence | None:
         """Return the first event after which the digests of two histories differ, if any."""
         return bisect(self.history, other.history)
+
+    def verify(self, *, full: bool = False) -> Verification:
+        """Prove the portfolio from its first event; see :func:`replay.verify.verify`."""
+        return verify(self.history.ledger, full=full)
 
     def equity(
         self,

@@ -270,6 +270,11 @@ def test_what_if_another_cost_basis_had_been_chosen(told):
     assert session.at().realized_pnl == 15
 
 
+def test_a_session_is_verified_with_its_whole_portfolio(day):
+    assert day.verify().ok
+    assert day.verify(full=True).digest == day.at().digest
+
+
 def test_events_know_of_how_many_they_are(day):
     found = day.events(symbol="AAPL", types=["OrderFilled"])
     assert (len(found), found.total) == (3, 16)
