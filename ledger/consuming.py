@@ -18,14 +18,19 @@ from ledger.sharing import SharingCore
 from ledger.state import PortfolioState
 from ledger.store import arun, run
 
-__all__ = ["Consuming", "SyncConsuming"]
+__all__ = ["Consuming", "SyncConsuming", "consumer_of"]
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 
-def _core(
+def consumer_of(
     keys: Keys, name: str, consumer: str | None, settings: GroupSettings, *, follow: bool
 ) -> SharingCore:
+    """Return a consumer of a group, by default under a new name.
+
+    Raises:
+        InvalidInput: One of the names is none.
+    """
     who = f"c-{uuid.uuid4().hex[:12]}" if consumer is None else consumer
     for what, given in (("group", name), ("consumer", who)):
         if not _NAME.fullmatch(given):
@@ -79,7 +84,7 @@ class Consuming(Following):
             lease_seconds=lease_seconds,
             retry_seconds=retry_seconds,
         )
-        core = _core(self.keys, name, consumer, settings, follow=follow)
+        core = consumer_of(self.keys, name, consumer, settings, follow=follow)
         return Group(self, core, follow=follow)
 
     async def groups(self) -> list[GroupStatus]:
@@ -150,7 +155,7 @@ class SyncConsuming(SyncFollowing):
             lease_seconds=lease_seconds,
             retry_seconds=retry_seconds,
         )
-        core = _core(self.keys, name, consumer, settings, follow=follow)
+        core = consumer_of(self.keys, name, consumer, settings, follow=follow)
         return SyncGroup(self, core, follow=follow)
 
     def groups(self) -> list[GroupStatus]:

@@ -13,7 +13,7 @@ from ledger.errors import NotFound
 from ledger.holds import group_keys
 from ledger.keys import Keys
 from ledger.lag import lag
-from ledger.reading import head
+from ledger.heads import head
 from ledger.store import GROUP, Steps
 
 __all__ = ["ConsumerStatus", "GroupStatus", "Parked", "decide", "group_statuses", "parked_events"]
@@ -187,6 +187,6 @@ def decide(keys: Keys, group: str, word: str, seq: int | None) -> Steps[int]:
     (reply,) = yield [(GROUP, len(own), *own, word, which)]
     if seq is not None and not reply[1]:
         raise NotFound(
-            f"#{seq} is not parked in group {group}", hint=f"pledger groups --parked {group}"
+            f"#{seq} is not parked in group {group}", hint=f"pledger groups parked {group}"
         )
     return int(reply[1])

@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "orders": Entry("ledger.cli.results", "List orders, each with its life.", "replay"),
     "what-if": Entry("ledger.cli.diff", "Fold anew with something changed.", "replay"),
     "tail": Entry("ledger.cli.tail", "Stream events, and follow as they come."),
+    "groups": Entry("ledger.cli.groups", "List consumer groups, and decide on parked events."),
     "verify": Entry("ledger.cli.verify", "Prove the log and every figure from nothing.", "replay"),
     "snapshot": Entry("ledger.cli.snapshot", "Take a snapshot, which makes reading quicker."),
     "report": Entry("ledger.cli.report", "Write a session into one HTML file.", "replay"),

@@ -15,6 +15,7 @@ from ledger.cli.following import Follower
 from ledger.cli.group import command
 from ledger.cli.parameters import DURATION, EVENT_TYPE, MOMENT, SEQUENCE_NUMBER, clock_option
 from ledger.cli.place import Place
+from ledger.cli.sharing import GroupFollower, refuse_odd_group
 from ledger.cli.spans import Selection, Stretch, backwards, stretch_of
 from ledger.moments import Moment, MomentRange
 from ledger.sync_face import SyncLedger
@@ -31,6 +32,7 @@ __all__ = ["tail"]
     pledger tail -f -o json --type OrderFilled | head -3
     pledger tail --since -15m
     pledger tail -f --cursor-file risk.cursor --timeout 10m
+    pledger tail -f --group risk --consumer risk-1 -o json
     """,
 )
 @click.argument("symbols", metavar="[SYMBOL]...", nargs=-1)
@@ -46,6 +48,8 @@ __all__ = ["tail"]
     help="Begin where the last run with this file stopped, and keep it up to date.",
 )
 @click.option("--type", "types", type=EVENT_TYPE, multiple=True, help="Only this type; repeatable.")
+@click.option("--group", metavar="G", help="Share the work with the other consumers of a group.")
+@click.option("--consumer", metavar="C", help="This consumer's name in the group.")
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="Stop after N events.")
 @click.option("--timeout", type=DURATION, metavar="D", help="Stop after 30s, 1m30s: exit code 124.")
 @clock_option
@@ -59,6 +63,8 @@ def tail(
     after: int | None,
     cursor_file: Path | None,
     types: Sequence[str],
+    group: str | None,
+    consumer: str | None,
     count: int | None,
     timeout: timedelta | None,
     clock: str | None,
@@ -67,12 +73,22 @@ def tail(
 
     It ends at the last event, or with -f goes on until it is stopped; then it says on stderr where
     to resume. Events are written at least once: a run that was killed may repeat the last ones.
+
+    With --group, the group keeps the place: each event goes to one of its consumers, and counts as
+    handled once it is written.
     """
+    selection = Selection(frozenset(types), symbols=tuple(symbols))
+    refuse_odd_group(group, consumer, since=since, until=until, limit=limit, file=cursor_file)
+    if group is not None:
+        with call.ledger() as ledger:
+            sharing = GroupFollower(
+                call.screen, ledger, group, consumer, selection, after=after or 0, follow=follow
+            )
+            return _run(sharing, count, timeout)
     _refuse_contradictions(follow, limit, since, until, after, cursor_file)
     place = None if cursor_file is None else Place(cursor_file, call.settings.portfolio)
     if place is not None:
         after = place.read(after)
-    selection = Selection(frozenset(types), symbols=tuple(symbols))
     with call.ledger() as ledger:
         if not follow:
             require_symbols(symbols, ledger.head().symbols)
@@ -81,10 +97,14 @@ def tail(
         if limit is not None:
             stretch = _last_of(ledger, stretch, selection, limit)
         follower = Follower(call.screen, ledger, stretch, selection, follow=follow, place=place)
-        try:
-            asyncio.run(follower.follow(count, timeout))
-        finally:
-            follower.tell_where_to_resume()
+        return _run(follower, count, timeout)
+
+
+def _run(follower: Follower, count: int | None, timeout: timedelta | None) -> None:
+    try:
+        asyncio.run(follower.follow(count, timeout))
+    finally:
+        follower.tell_where_to_resume()
 
 
 def _refuse_contradictions(

@@ -69,6 +69,13 @@ WRONG = {
         ("tail --after '#x'",),
         ("tail -o table",),
     ],
+    "groups": [
+        ("groups mend risk",),
+        ("groups parked rsik",),
+        ("groups retry risk",),
+        ("tail --consumer c",),
+        ("tail --group risk --since start",),
+    ],
     "snapshot": [
         ("snapshot --portfolio nobody",),
         ("snapshot now",),
