@@ -16,6 +16,7 @@ import operator
 import re
 from collections.abc import Callable, Collection
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from ledger import (
@@ -255,7 +256,7 @@ class _Builder:
 
         def value(state: PortfolioState) -> Any:
             numbers = [part(state) for part in parts]
-            if None in numbers:
+            if any(number is None for number in numbers):
                 return None
             if compute is quotient and not numbers[1]:
                 return None
@@ -270,13 +271,20 @@ class _Builder:
         tests = [_COMPARISONS.get(type(op)) for op in node.ops]
         if None in tests:
             raise self._refused(node, "uses a comparison other than < <= > >= == !=")
-        return lambda state: self._compared(node, tests, [part(state) for part in parts])
+        pairs = [(test, *pair) for test, pair in zip(tests, pairwise(parts), strict=True)]
 
-    def _compared(self, node: ast.expr, tests: list[Any], values: list[Any]) -> bool:
-        if None in values:
-            return False
+        def holds(state: PortfolioState) -> bool:
+            for test, left, right in pairs:
+                a, b = left(state), right(state)
+                if a is None or b is None or not self._compared(node, test, a, b):
+                    return False
+            return True
+
+        return holds
+
+    def _compared(self, node: ast.expr, test: Any, a: Any, b: Any) -> bool:
         try:
-            return all(map(lambda test, a, b: test(a, b), tests, values, values[1:]))
+            return bool(test(a, b))
         except TypeError:
             raise self._refused(node, "compares a number with a text") from None
 

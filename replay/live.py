@@ -151,7 +151,10 @@ class LiveState(PortfolioState):
         Raises:
             MissingRate: A currency without a recorded rate has some.
         """
-        return self._profit(self._money.sums())
+        total = _ZERO
+        for currency, own in self._money.profits().items():
+            total = add(total, self._in_base(own, currency))
+        return total
 
     def only(self, symbol: str) -> PortfolioState:
         """Return the part of the totals and balances that one symbol made."""
@@ -163,11 +166,8 @@ class LiveState(PortfolioState):
 
     def profit_of(self, symbol: str) -> Decimal:
         """The part of :attr:`profit` that one symbol made."""
-        return self._profit(symbol_balances(self.accounts.symbols[symbol]))
-
-    def _profit(self, balances: dict[str, Balance]) -> Decimal:
         total = _ZERO
-        for currency, balance in balances.items():
+        for currency, balance in symbol_balances(self.accounts.symbols[symbol]).items():
             own = add(balance.net_pnl, balance.unrealized_pnl)
             total = add(total, self._in_base(own, currency))
         return total

@@ -21,6 +21,7 @@ from ledger import (
     OrderRejected,
     PriceMarked,
     SymbolAccount,
+    add,
     exact,
     state_from_accounts,
     symbol_balances,
@@ -60,6 +61,7 @@ class RunningBalances:
         self._parts: dict[str, dict[str, Balance]] = {}
         self._reserves: dict[str, tuple[str, Decimal]] = {}
         self._sums: dict[str, Balance] = {}
+        self._profits: dict[str, Decimal] = {}
 
     def restart(self) -> None:
         """Sum everything anew, after an event of the portfolio's own."""
@@ -92,6 +94,11 @@ class RunningBalances:
                     self._renew(symbol, what)
         return self._sums
 
+    def profits(self) -> dict[str, Decimal]:
+        """Return what was earned in each currency: net PnL and unrealized PnL together."""
+        self.sums()
+        return self._profits
+
     def reserve(self) -> dict[str, Balance]:
         """Return the balances with what working orders reserve."""
         sums = self.sums()
@@ -119,6 +126,10 @@ class RunningBalances:
                 for currency, part in parts.items():
                     _replace(sums.setdefault(currency, Balance()), Balance(), part)
         self._sums = dict(sorted(sums.items()))
+        self._profits = {
+            currency: add(balance.net_pnl, balance.unrealized_pnl)
+            for currency, balance in self._sums.items()
+        }
 
     def _renew(self, symbol: str, what: int) -> None:
         """Replace what a symbol contributes; inside ``exact()``."""
@@ -126,7 +137,8 @@ class RunningBalances:
             return
         old, account = self._parts.get(symbol, {}), self._accounts.symbols[symbol]
         if what == _PRICES and account.currency in old:
-            _revalue(self._sums[account.currency], old[account.currency], account)
+            grown = _revalue(self._sums[account.currency], old[account.currency], account)
+            self._profits[account.currency] += grown
             return
         new = _contributed(account)
         if old.keys() != new.keys():
@@ -135,6 +147,12 @@ class RunningBalances:
         self._parts[symbol] = new
         for currency, part in new.items():
             _replace(self._sums[currency], old[currency], part)
+            self._profits[currency] += _earned(part) - _earned(old[currency])
+
+
+def _earned(part: Balance) -> Decimal:
+    """Net PnL and unrealized PnL; inside ``exact()``."""
+    return part.net_pnl + part.unrealized_pnl
 
 
 def _contributed(account: SymbolAccount) -> dict[str, Balance]:
@@ -143,14 +161,16 @@ def _contributed(account: SymbolAccount) -> dict[str, Balance]:
     return symbol_balances(bare)
 
 
-def _revalue(balance: Balance, part: Balance, account: SymbolAccount) -> None:
-    """Take over what a price changed; inside ``exact()``."""
+def _revalue(balance: Balance, part: Balance, account: SymbolAccount) -> Decimal:
+    """Take over what a price changed, and return the change; inside ``exact()``."""
     unrealized = account.unrealized_pnl
-    balance.unrealized_pnl += unrealized - part.unrealized_pnl
+    grown = unrealized - part.unrealized_pnl
+    balance.unrealized_pnl += grown
     part.unrealized_pnl = unrealized
     value = sum((entry.value for entry in account.positions.values()), _ZERO)
     balance.market_value += value - part.market_value
     part.market_value = value
+    return grown
 
 
 def _replace(balance: Balance, old: Balance, new: Balance) -> None:

@@ -32,6 +32,7 @@ def test_a_live_state_has_the_figures_of_a_fold_after_every_event(generated):
         if recorded.seq % 7 == 0:
             folded = state_from_accounts(fold(everything[: recorded.seq]))
             assert replay.figures(live) == replay.figures(folded)
+            assert live.profit == add(folded.net_pnl, folded.unrealized_pnl)
 
 
 def test_explain_adds_up_for_every_figure_that_a_state_has(generated):
