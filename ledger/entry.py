@@ -187,7 +187,7 @@ def runs_from_entry(entry: Entry) -> list[Run]:
         InvalidEvent, SchemaTooNew: An event cannot be decoded.
     """
     events = decode_events(entry.payload)
-    if len(events) != entry.event_count or any(event.symbol != entry.symbol for event in events):
+    if len(events) != entry.event_count or {event.symbol for event in events} != {entry.symbol}:
         raise damaged_entry(entry, f"does not hold {entry.event_count} events of its own")
     rest = (entry.recorded_us, entry.commit, entry.writer)
     if not entry.distances:

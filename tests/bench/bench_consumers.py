@@ -31,11 +31,11 @@ APPENDS = 1_000
 PACK, UNPACK = struct.Struct("d").pack, struct.Struct("d").unpack
 
 
-def fill(url: str, total: int) -> None:
-    """Write a history of ten symbols, 50 events a commit."""
-    with Ledger.sync.connect(url) as ledger, ledger.writer("bench") as writer:
+def fill(url: str, portfolio: str, total: int, size: int) -> None:
+    """Write a history of ten symbols, in commits of ``size`` events."""
+    with Ledger.sync.connect(url, portfolio=portfolio) as ledger, ledger.writer("bench") as writer:
         writer.append(opening())
-        batches = itertools.islice(commits(10, 50), total // 50)
+        batches = itertools.islice(commits(10, size), total // size)
         while some := list(itertools.islice(batches, 128)):
             writer.append_many(some)
 
@@ -50,9 +50,12 @@ def bare_rate(client: redis.Redis, keys: list[str], total: int) -> float:
     return total / (time.perf_counter() - began)
 
 
-def tail_rate(url: str, total: int) -> float:
+def tail_rate(url: str, portfolio: str, total: int) -> float:
     """Events per second of a late consumer that gets every number once, and goes live."""
-    with Ledger.sync.connect(url) as ledger, ledger.tail(follow=True) as tail:
+    with (
+        Ledger.sync.connect(url, portfolio=portfolio) as ledger,
+        ledger.tail(follow=True) as tail,
+    ):
         began = time.perf_counter()
         for expected in range(1, total + 1):
             if next(tail).seq != expected:
@@ -63,6 +66,25 @@ def tail_rate(url: str, total: int) -> float:
             if next(tail).seq != expected:
                 raise SystemExit(f"#{expected} is missing or there twice after going live")
     return rate
+
+
+def show_rates(url: str, total: int, size: int) -> None:
+    """Print the rate of a late consumer over a history of commits of ``size`` events."""
+    portfolio = f"past-{size}"
+    fill(url, portfolio, total, size)
+    with (
+        redis.Redis.from_url(url, protocol=2) as client,
+        Ledger.sync.connect(url, portfolio=portfolio) as ledger,
+    ):
+        keys = [ledger.keys.stream(symbol) for symbol in ["", *ledger.head().symbols]]
+        total = ledger.head().seq
+        base = statistics.median(bare_rate(client, keys, total) for _ in range(ROUNDS))
+    rate = tail_rate(url, portfolio, total)
+    print(
+        f"a late consumer reads {total:,} events in commits of {size} at {rate:,.0f}/s = "
+        f"{rate / base:.2f} x a bare undecoded XREAD loop ({base:,.0f}/s); then live, without gap "
+        "or double"
+    )
 
 
 def receive_bare(url: str, key: str, after: int, note: Callable[[], None]) -> None:
@@ -138,17 +160,8 @@ def main(total: int) -> None:
     """Run all of it on a fresh embedded server, which syncs every commit to disk."""
     with tempfile.TemporaryDirectory() as directory, attach(Path(directory) / "store") as server:
         url = server.url
-        fill(url, total)
-        with redis.Redis.from_url(url, protocol=2) as client, Ledger.sync.connect(url) as ledger:
-            keys = [ledger.keys.stream(symbol) for symbol in ["", *ledger.head().symbols]]
-            total = ledger.head().seq
-            bare = [bare_rate(client, keys, total) for _ in range(ROUNDS)]
-        mine = [tail_rate(url, total)]
-        rate, base = statistics.median(mine), statistics.median(bare)
-        print(
-            f"a late consumer reads {total:,} events at {rate:,.0f}/s = {rate / base:.2f} x a bare "
-            f"undecoded XREAD loop ({base:,.0f}/s); live after that without gap or double"
-        )
+        show_rates(url, total // 5, 1)
+        show_rates(url, total, 50)
         kinds = {"bare": receive_bare, "sync": receive_sync, "async": receive_async}
         times: dict[str, list[float]] = {name: [] for name in kinds}
         for _ in range(ROUNDS):
