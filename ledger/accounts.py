@@ -62,6 +62,7 @@ class OrderEntry(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     price: Decimal | None = None
     reserve_price: Decimal
     placed_seq: int
+    is_closing: bool = False
     placed_at: datetime | None = None
     status: OrderStatus = OrderStatus.PENDING
     filled: Decimal = ZERO
@@ -244,6 +245,13 @@ class Accounts(msgspec.Struct, omit_defaults=True, kw_only=True):
         if account is None:
             account = self.symbols[symbol] = SymbolAccount(symbol=symbol)
         return account
+
+    def put(self, account: PortfolioAccount | SymbolAccount) -> None:
+        """Put an account in the place of the one for the same stream."""
+        if isinstance(account, SymbolAccount):
+            self.symbols[account.symbol] = account
+        else:
+            self.portfolio = account
 
     def digest(self) -> str:
         """Return 64 hex digits that are equal where, and only where, all figures are.

@@ -16,9 +16,9 @@ from ledger.audit_commits import CommitAudit
 from ledger.entry import Run, entry_from_reply, runs_from_entry
 from ledger.errors import LedgerError
 from ledger.events import OrderPlaced, PositionOpened, SessionStarted
+from ledger.heads import Head
 from ledger.keys import Keys
 from ledger.problem import Problems
-from ledger.reading import Head
 from ledger.store import Steps
 
 __all__ = ["Audit", "audit_log"]

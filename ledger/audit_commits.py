@@ -15,8 +15,9 @@ from ledger.entry import (
     runs_from_entry,
 )
 from ledger.errors import LedgerDamaged, LedgerError, SchemaTooNew
+from ledger.heads import Head
 from ledger.problem import Problems
-from ledger.reading import MAX_COMMIT_EVENTS, Head
+from ledger.reading import MAX_COMMIT_EVENTS
 
 __all__ = ["CommitAudit"]
 

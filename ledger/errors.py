@@ -180,9 +180,11 @@ class RuleViolation(AppendRefused):
     Attributes:
         rule: The name of the rule, such as ``order-unknown``.
         event_type: The type of the event that was refused.
+        index: Which event of its commit that was, from 0; ``None`` where that is not known.
     """
 
     code = "rule"
+    index: int | None = None
 
     def __init__(self, rule: str, message: str, *, hint: str = "", event_type: str = "") -> None:
         super().__init__(message, hint=hint)

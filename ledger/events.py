@@ -59,11 +59,6 @@ __all__ = [
 ]
 
 
-Mode = Literal["paper", "live", "backfill"]
-Clock = Literal["recorded", "occurred"]
-CostBasis = Literal["average", "fifo", "lifo"]
-
-
 class SessionStarted(PortfolioEvent, frozen=True, kw_only=True, gc=False, tag="SessionStarted"):
     """A stretch of trading began.
 
@@ -72,9 +67,9 @@ class SessionStarted(PortfolioEvent, frozen=True, kw_only=True, gc=False, tag="S
     """
 
     session: Id
-    mode: Mode
+    mode: Literal["paper", "live", "backfill"]
     base_currency: Currency
-    clock: Clock
+    clock: Literal["recorded", "occurred"]
 
 
 class SessionEnded(PortfolioEvent, frozen=True, kw_only=True, gc=False, tag="SessionEnded"):
@@ -94,7 +89,7 @@ class SessionHalted(PortfolioEvent, frozen=True, kw_only=True, gc=False, tag="Se
 class CostBasisChosen(PortfolioEvent, frozen=True, kw_only=True, gc=False, tag="CostBasisChosen"):
     """How cost leaves a position from here on: by its average, or lot by lot."""
 
-    method: CostBasis
+    method: Literal["average", "fifo", "lifo"]
 
 
 class CashDeposited(PortfolioEvent, frozen=True, kw_only=True, gc=False, tag="CashDeposited"):

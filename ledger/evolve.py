@@ -6,14 +6,15 @@ fold says.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from ledger import evolve_orders, evolve_portfolio, evolve_positions, rules
 from ledger.accounts import Accounts, Quarantine
 from ledger.amounts import exact
 from ledger.entry import Run
 from ledger.errors import RuleViolation
-from ledger.event import Event, Recorded
+from ledger.event import Event, PortfolioEvent, Recorded, SymbolEvent
 from ledger.events import EVENT_TYPES
 from ledger.evolver import EVOLVERS
 from ledger.rebuilding import Chunk
@@ -25,60 +26,66 @@ if missing := set(EVENT_TYPES.values()) - set(EVOLVERS):
     raise ImportError(f"no evolver for {sorted(kind.__name__ for kind in missing)}")
 
 
-def step(accounts: Accounts, event: Event, seq: int) -> None:
-    """Evolve ``accounts`` by one event; call inside ``exact()``.
+class _Table(dict[type[Event], Callable[[Any, Any, Accounts, int], None]]):
+    """The evolvers of one kind of stream; an event of the other kind is refused."""
+
+    def __missing__(self, kind: type[Event]) -> Callable[[Any, Any, Accounts, int], None]:
+        return _misplaced
+
+
+def _misplaced(event: Event, _account: object, _all: Accounts, _seq: int) -> None:
+    raise rules.refuse(event, "wrong-stream", "the event is of the other kind of stream")
+
+
+_OF_PORTFOLIO = _Table({k: v for k, v in EVOLVERS.items() if not issubclass(k, SymbolEvent)})
+_OF_SYMBOL = _Table({k: v for k, v in EVOLVERS.items() if not issubclass(k, PortfolioEvent)})
+
+
+def _take(accounts: Accounts, symbol: str, events: Iterable[Event], seqs: Sequence[int]) -> None:
+    """Evolve one account by events of its stream; inside ``exact()``.
 
     An event that its account cannot take puts that account into quarantine, where it stays as it
     was before the event; other accounts go on.
     """
-    account = accounts.account(event.symbol)
-    if account.quarantine is None:
-        try:
-            EVOLVERS[event.__class__](event, account, accounts, seq)
-        except RuleViolation as found:
-            account.quarantine = _quarantine(event, seq, found)
-    account.seq = accounts.seq = seq
-    account.revision += 1
+    account = accounts.account(symbol)
+    evolvers = _OF_SYMBOL if symbol else _OF_PORTFOLIO
+    for event, seq in zip(events, seqs, strict=True):
+        if account.quarantine is None:
+            try:
+                evolvers[event.__class__](event, account, accounts, seq)
+            except RuleViolation as found:
+                account.quarantine = _quarantine(event, seq, found.rule, found.message)
+            except ArithmeticError:  # only a forged amount: NaN, or beyond any size
+                account.quarantine = _quarantine(event, seq, "no-amount", "an amount is no number")
+    if seqs:
+        account.seq = seqs[-1]
+        account.revision += len(seqs)
+
+
+def _quarantine(event: Event, seq: int, rule: str, message: str) -> Quarantine:
+    return Quarantine(seq=seq, type=event.type, rule=rule, message=message)
+
+
+def step(accounts: Accounts, event: Event, seq: int) -> None:
+    """Evolve ``accounts`` by one event; call inside ``exact()``."""
+    _take(accounts, event.symbol, (event,), (seq,))
+    accounts.seq = seq
 
 
 def fold_runs(accounts: Accounts, runs: Iterable[Run]) -> None:
-    """Evolve ``accounts`` in place by runs of events in total order; the fast form of :func:`fold`.
-
-    Does per event what :func:`step` does, with the account looked up once a run.
-    """
+    """Evolve ``accounts`` in place by runs of events in the total order."""
     with exact():
         for run in runs:
-            seq, _, symbol, events, *_ = run
-            account = accounts.account(symbol)
-            for event in events:
-                if account.quarantine is None:
-                    try:
-                        EVOLVERS[event.__class__](event, account, accounts, seq)
-                    except RuleViolation as found:
-                        account.quarantine = _quarantine(event, seq, found)
-                seq += 1
-            account.seq = accounts.seq = seq - 1
-            account.revision += len(events)
+            last = run.first_seq + len(run.events)
+            _take(accounts, run.symbol, run.events, range(run.first_seq, last))
+            accounts.seq = last - 1
 
 
 def fold_chunks(accounts: Accounts, chunks: Iterable[Chunk]) -> None:
     """Evolve ``accounts`` in place by the chunks of a page: what a rebuild does."""
     with exact():
         for _, symbol, seqs, events in chunks:
-            account = accounts.account(symbol)
-            for event, seq in zip(events, seqs, strict=True):
-                if account.quarantine is None:
-                    try:
-                        EVOLVERS[event.__class__](event, account, accounts, seq)
-                    except RuleViolation as found:
-                        account.quarantine = _quarantine(event, seq, found)
-            if seqs:
-                account.seq = seqs[-1]
-                account.revision += len(events)
-
-
-def _quarantine(event: Event, seq: int, found: RuleViolation) -> Quarantine:
-    return Quarantine(seq=seq, type=event.type, rule=found.rule, message=found.message)
+            _take(accounts, symbol, events, seqs)
 
 
 def evolve(accounts: Accounts, recorded: Recorded) -> None:
@@ -113,13 +120,21 @@ def check_all(accounts: Accounts, events: Iterable[Event], first_seq: int) -> No
     """Evolve ``accounts`` by events that are about to be appended from ``first_seq`` on.
 
     Raises:
-        RuleViolation: The state cannot take one of them; those before it have been evolved.
+        RuleViolation: The state cannot take one of them, which ``index`` names; those before it
+            have been evolved.
     """
     with exact():
         for seq, event in enumerate(events, start=first_seq):
+            is_new = event.symbol not in accounts.symbols
             account = accounts.account(event.symbol)
-            if account.quarantine is not None:
-                rules.no_quarantine(event, account)
-            EVOLVERS[event.__class__](event, account, accounts, seq)
+            try:
+                if account.quarantine is not None:
+                    rules.no_quarantine(event, account)
+                EVOLVERS[event.__class__](event, account, accounts, seq)
+            except RuleViolation as found:
+                found.index = seq - first_seq
+                if event.symbol and is_new:
+                    del accounts.symbols[event.symbol]
+                raise
             account.seq = accounts.seq = seq
             account.revision += 1

@@ -27,12 +27,14 @@ def _(event: OrderPlaced, account: SymbolAccount, accounts: Accounts, seq: int) 
     rules.new_order(event, account)
     if account.currency is None:
         account.currency = rules.currency_of(event, account, accounts)
+    is_closing = _is_closing(event, account)
     account.orders[event.order_id] = OrderEntry(
         side=event.side,
         quantity=event.quantity,
         price=event.price,
-        reserve_price=_reserve_price(event, account),
+        reserve_price=ZERO if is_closing else _price_of(event.price, account),
         placed_seq=seq,
+        is_closing=is_closing,
         placed_at=event.occurred_at,
         venue=event.venue,
         position_id=event.position_id,
@@ -40,14 +42,17 @@ def _(event: OrderPlaced, account: SymbolAccount, accounts: Accounts, seq: int) 
     )
 
 
-def _reserve_price(event: OrderPlaced, account: SymbolAccount) -> Decimal:
-    """What one unit of an order reserves: nothing where it reduces the position it names."""
-    if event.position_id is not None:
-        position = account.positions.get(event.position_id)
-        if position is not None and position.side is not event.side:
-            return ZERO
-    price = account.mark if event.price is None else event.price
-    return price or ZERO
+def _is_closing(event: OrderPlaced, account: SymbolAccount) -> bool:
+    """Whether an order reduces the position it names; such an order reserves nothing."""
+    if event.position_id is None:
+        return False
+    position = account.positions.get(event.position_id)
+    return position is not None and position.side is not event.side
+
+
+def _price_of(price: Decimal | None, account: SymbolAccount) -> Decimal:
+    """What one unit of an order reserves: its limit, or at market the mark where there is one."""
+    return (account.mark if price is None else price) or ZERO
 
 
 @evolves(OrderAccepted)
@@ -83,7 +88,7 @@ def _(event: OrderAmended, account: SymbolAccount, _all: Accounts, seq: int) -> 
         order.quantity = event.quantity
     if event.price is not None:
         order.price = event.price
-        order.reserve_price = event.price if order.reserve_price else ZERO
+        order.reserve_price = ZERO if order.is_closing else event.price
     if order.filled == order.quantity:
         status = OrderStatus.FILLED
     _become(account, event.order_id, order, status, seq)

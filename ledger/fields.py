@@ -36,6 +36,7 @@ __all__ = [
     "Symbol",
     "Text",
     "When",
+    "checked_id",
     "split_ratio",
 ]
 
@@ -73,7 +74,8 @@ def _side(value: Any, field: str) -> OrderSide:
 _PRINTABLE = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,128}")
 
 
-def _id(value: Any, field: str) -> str:
+def checked_id(value: Any, field: str) -> str:
+    """Return an id of 1 to 128 characters without white space, or refuse it by name."""
     if not isinstance(value, str) or not _PRINTABLE.fullmatch(value):
         raise InvalidEvent(
             f"{field}: {value!r:.80} is not an id", hint="1 to 128 characters without white space"
@@ -214,7 +216,7 @@ else:
     MaybePrice = Price | None
     Side = Annotated[OrderSide, msgspec.Meta(extra={"check": _side})]
     When = Annotated[datetime, msgspec.Meta(extra={"check": _when})] | None
-    Id = Annotated[str, msgspec.Meta(extra={"check": _id})]
+    Id = Annotated[str, msgspec.Meta(extra={"check": checked_id})]
     Symbol = Annotated[str, msgspec.Meta(extra={"check": _symbol})]
     Currency = Annotated[str, msgspec.Meta(extra={"check": _currency})]
     Text = Annotated[str, msgspec.Meta(extra={"check": _text})]

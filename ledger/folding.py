@@ -11,8 +11,9 @@ from ledger.entry import Run
 from ledger.errors import NotFound, StoreRefused
 from ledger.event import Recorded
 from ledger.evolve import fold_chunks, fold_runs
+from ledger.heads import Head, commit_at, head, revisions_at
 from ledger.keys import Keys
-from ledger.reading import Head, PageReader, commit_at, head, revisions_at
+from ledger.reading import PageReader
 from ledger.rebuilding import ChunkReader
 from ledger.snapshot import latest_snapshot, save
 from ledger.store import Steps

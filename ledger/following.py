@@ -8,10 +8,10 @@ from typing import Final
 
 from ledger.checkpoints import Checkpoint, StoreCheckpoint
 from ledger.clock import Clock
+from ledger.heads import head
 from ledger.keys import Keys
 from ledger.moments import Instant, Landmark, Moment, MomentRange, locate_range, parse_moment
 from ledger.opened import Opened
-from ledger.reading import head
 from ledger.store import AsyncConnection, Connection, Steps
 from ledger.tail import TailCore
 from ledger.tails import SyncTail, Tail

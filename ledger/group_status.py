@@ -10,10 +10,10 @@ import msgspec
 
 from ledger.commit import moment_from_us
 from ledger.errors import NotFound
+from ledger.heads import head
 from ledger.holds import group_keys
 from ledger.keys import Keys
 from ledger.lag import lag
-from ledger.heads import head
 from ledger.store import GROUP, Steps
 
 __all__ = ["ConsumerStatus", "GroupStatus", "Parked", "decide", "group_statuses", "parked_events"]

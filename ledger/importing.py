@@ -19,9 +19,9 @@ from ledger.events import EventReversed
 from ledger.export_files import Export
 from ledger.export_format import ExportedCommit
 from ledger.file_store import FileStore
+from ledger.heads import commit_at
 from ledger.keys import Keys
 from ledger.problem import Problems
-from ledger.reading import commit_at
 from ledger.store import Steps, run
 from ledger.sync_face import SyncLedger
 from ledger.writing import WriterCore

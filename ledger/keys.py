@@ -11,6 +11,7 @@ from ledger.errors import InvalidInput
 __all__ = ["Keys"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_NUMBERED = re.compile(r"(.+:[1-9]\d{0,9}):([1-9]\d{0,15})", re.ASCII | re.DOTALL)
 _PREFIX: Final = "pledger:"
 
 
@@ -63,9 +64,17 @@ class Keys:
         """
         return f"{self.base}ids:{hashlib.sha1(field.encode()).hexdigest()[:4]}"  # noqa: S324
 
-    def numbered(self, writer: str, epoch: int, number: int) -> tuple[str, str]:
-        """The bucket and field of a writer's own numbered commit: 128 of them share a hash."""
-        return f"{self.base}ids:{writer}:{epoch}:{number // 128}", str(number % 128)
+    def place_of_commit(self, commit_id: str) -> tuple[str, str]:
+        """The bucket and the field of a commit's id.
+
+        The ids that a writer numbers itself, ``<writer>:<epoch>:<number>``, share a hash in blocks
+        of 128, which costs a few bytes each.
+        """
+        numbered = _NUMBERED.fullmatch(commit_id)
+        if numbered is None:
+            return self.bucket(f"c:{commit_id}"), f"c:{commit_id}"
+        run, number = numbered[1], int(numbered[2])
+        return f"{self.base}ids:{run}:{number // 128}", str(number % 128)
 
     @staticmethod
     def pattern() -> str:

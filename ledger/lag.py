@@ -9,8 +9,8 @@ import msgspec
 
 from ledger.commit import moment_from_us
 from ledger.entry import entry_from_reply, runs_from_entry
+from ledger.heads import head
 from ledger.keys import Keys
-from ledger.reading import head
 from ledger.store import Steps
 
 __all__ = ["Lag", "lag"]

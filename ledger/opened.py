@@ -9,10 +9,11 @@ from typing import Final
 from ledger.accounts import Accounts
 from ledger.clock import Clock
 from ledger.connect import open_store
+from ledger.fields import checked_id
 from ledger.folding import accounts_at
+from ledger.heads import head
 from ledger.keys import Keys
 from ledger.moments import Moment, parse_moment
-from ledger.reading import head
 from ledger.snapshot import save
 from ledger.state import PortfolioState
 from ledger.store import Steps
@@ -27,7 +28,7 @@ _SNAPSHOT_EVERY: Final = 5_000
 
 def open_writer(keys: Keys, name: str, clock: Clock) -> Steps[WriterCore]:
     """Take over a writer's name: its older runs are fenced from here on."""
-    (epoch,) = yield [("HINCRBY", keys.writers, name, 1)]
+    (epoch,) = yield [("HINCRBY", keys.writers, checked_id(name, "writer"), 1)]
     return WriterCore(keys, name, int(epoch), clock=clock, new_id=new_id)
 
 

@@ -132,8 +132,7 @@ def _amended(event: OrderAmended, account: SymbolAccount, accounts: Accounts) ->
     order = account.orders[event.order_id]
     price = order.reserve_price if event.price is None else event.price
     quantity = order.quantity if event.quantity is None else event.quantity
-    # An order that reserves nothing closes something, and goes on reserving nothing.
-    held = account.money(quantity - order.filled, price) if order.reserve_price else ZERO
+    held = ZERO if order.is_closing else account.money(quantity - order.filled, price)
     return [("reserved", _currency(account, accounts), held - _reserve(account, order))]
 
 

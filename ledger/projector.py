@@ -15,9 +15,9 @@ from ledger import accounts as folded
 from ledger.accounts import Accounts
 from ledger.errors import InvalidInput, NotFound, SchemaTooNew
 from ledger.evolve import fold
+from ledger.heads import head
 from ledger.keys import Keys
 from ledger.lag import Lag, lag
-from ledger.reading import head
 from ledger.snapshot import accounts_from_bytes, bytes_from_accounts, latest_snapshot
 from ledger.state import PortfolioState
 from ledger.store import PROJECT, Steps, arun, run

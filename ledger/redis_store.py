@@ -28,21 +28,13 @@ _LOADING: Final[list[Command]] = [("SCRIPT", "LOAD", script.source) for script i
 _SLOWEST_RETRY_S: Final = 0.5
 
 _PASSING: Final = (
-    "LOADING",
-    "TRYAGAIN",
-    "CLUSTERDOWN",
-    "MASTERDOWN",
-    "BUSY ",
-    "MOVED",
-    "ASK",
-    "READONLY",
-    "NOSCRIPT",
-    "UNBLOCKED",
+    *("LOADING", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "BUSY"),
+    *("MOVED", "ASK", "READONLY", "NOSCRIPT", "UNBLOCKED"),
 )
 _HINTS: Final = {
     "NOAUTH": "put the user and password into the URL: redis://user:password@host",
     "WRONGPASS": "put the right user and password into the URL: redis://user:password@host",
-    "NOPERM": "grant the rights that pledger acl prints",
+    "NOPERM": "grant this user reading and writing of the keys pledger:*",
     "OOM": "the server is out of memory; raise maxmemory, and keep maxmemory-policy noeviction",
     "MISCONF": "the server cannot write to its disk; see its log",
     "WRONGTYPE": "another program uses a key of this portfolio",
@@ -95,7 +87,6 @@ class _Attempts:
             self._deadline = now + self._patience
         if now >= self._deadline:
             raise _unavailable(self._locator, error, self._patience) from error
-        self._locator.lost()
         self._delay = min(self._delay * 2, _SLOWEST_RETRY_S)
         return min(self._delay, self._deadline - now)
 
@@ -177,7 +168,9 @@ class RedisConnection:
                     self._drop()
                     if isinstance(error, redis.RedisError) and not _is_passing(error):
                         raise _refused(self._locator, error) from error
-                    time.sleep(attempts.next_delay(error))
+                    delay = attempts.next_delay(error)
+                    self._locator.lost()
+                    time.sleep(delay)
                 except BaseException:
                     self._drop()  # a reply may be under way that nobody would read
                     raise
@@ -234,7 +227,9 @@ class AsyncRedisConnection:
                     await self._drop()
                     if isinstance(error, redis.RedisError) and not _is_passing(error):
                         raise _refused(self._locator, error) from error
-                    await asyncio.sleep(attempts.next_delay(error))
+                    delay = attempts.next_delay(error)
+                    await asyncio.to_thread(self._locator.lost)  # may start a server
+                    await asyncio.sleep(delay)
                 except BaseException:
                     await self._drop()  # a reply may be under way that nobody would read
                     raise

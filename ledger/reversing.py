@@ -16,11 +16,11 @@ import msgspec
 from ledger.accounts import Accounts
 from ledger.errors import LedgerDamaged, RuleViolation
 from ledger.event import Recorded
-from ledger.events import EventReversed
+from ledger.events import CostBasisChosen, EventReversed, SessionStarted
 from ledger.evolve import fold
 from ledger.folding import accounts_at, read_runs, recorded_from_runs
+from ledger.heads import commit_at, head
 from ledger.keys import Keys
-from ledger.reading import commit_at
 from ledger.reversal import contribution, dependents
 from ledger.store import Steps
 
@@ -37,6 +37,7 @@ def filled_in(
     Raises:
         RuleViolation: It is a reversal itself, was reversed already, or later events depend on it.
     """
+    yield from _refuse_decided(keys, original)
     name, first_seq = original.symbol, original.seq
     while True:
         runs = yield from read_runs(keys, after=first_seq - 1, until=until, symbols={"", name})
@@ -48,6 +49,19 @@ def filled_in(
     before = yield from accounts_at(keys, first_seq - 1, symbols={name} - {""})
     undo = undo_from_history(before, history, original)
     return msgspec.structs.replace(reversal, symbol=name, undo=undo)
+
+
+def _refuse_decided(keys: Keys, original: Recorded) -> Steps[None]:
+    """What other streams were decided by can be taken back only while nothing has followed."""
+    if isinstance(original.event, SessionStarted | CostBasisChosen):
+        last = yield from head(keys)
+        if last.seq > original.seq:
+            raise RuleViolation(
+                "reversal-depends",
+                f"EventReversed: {original.type} #{original.seq} cannot be reversed while later "
+                f"events depend on it: all from #{original.seq + 1} to #{last.seq}",
+                event_type="EventReversed",
+            )
 
 
 def original_of(keys: Keys, seq: int) -> Steps[Recorded]:

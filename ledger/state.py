@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, MutableMapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ledger.amounts import ZERO, Amount, add, amount, exact, multiply, quotient, subtract
 from ledger.errors import InvalidInput, LedgerDamaged, MissingRate
@@ -175,7 +175,9 @@ class PortfolioState:
 
         Raises:
             MissingRate: A position is in a currency without a rate.
+            LedgerDamaged: A stream is in quarantine.
         """
+        self._refuse_quarantine()
         total = ZERO
         for symbol in self.per_symbol_positions:
             value = self.get_total_symbol_position_value(symbol)
@@ -204,17 +206,20 @@ class PortfolioState:
             raise MissingRate(currency, base or "a base currency")
         return quotient(value, rate)
 
-    def _sum(self, figure: str) -> Decimal:
-        """Sum a figure of all balances in the base currency."""
-        return self._total_of(figure, self.balances)
-
-    def _total_of(self, figure: str, balances: Mapping[str, Balance]) -> Decimal:
+    def _refuse_quarantine(self) -> None:
         if self.quarantined:
             names = ", ".join(name or "the portfolio" for name in sorted(self.quarantined))
             raise LedgerDamaged(
                 f"no total over all symbols: in quarantine is {names}",
                 hint="pledger verify names the event; the other symbols' figures are right",
             )
+
+    def _sum(self, figure: str) -> Decimal:
+        """Sum a figure of all balances in the base currency."""
+        return self._total_of(figure, self.balances)
+
+    def _total_of(self, figure: str, balances: Mapping[str, Balance]) -> Decimal:
+        self._refuse_quarantine()
         total = ZERO
         for currency, balance in balances.items():
             total = add(total, self._in_base(getattr(balance, figure), currency))
@@ -283,13 +288,8 @@ class PortfolioState:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        names: dict[str, Any] = {
-            "seq": self.seq,
-            "positions": len(self.positions),
-            "orders": len(self.orders),
-            "digest": self.digest[:12],
-        }
-        return f"PortfolioState({', '.join(f'{name}={value}' for name, value in names.items())})"
+        counts = f"positions={len(self.positions)}, orders={len(self.orders)}"
+        return f"PortfolioState(seq={self.seq}, {counts}, digest={self.digest[:12]})"
 
 
 def _same_symbol(what: str, symbol: str, key: str, item: Position | Order) -> None:

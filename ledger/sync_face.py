@@ -14,9 +14,9 @@ from ledger.connect import DEFAULT_STORE
 from ledger.consuming import SyncConsuming
 from ledger.event import Event
 from ledger.folding import accounts_at
+from ledger.heads import Head, head
 from ledger.moments import Moment
 from ledger.opened import new_id, open_writer, resolve, state_at, take_snapshot
-from ledger.reading import Head, head
 from ledger.state import PortfolioState
 from ledger.store import Steps, run
 from ledger.timeline import Session, sessions

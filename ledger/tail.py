@@ -9,9 +9,10 @@ from ledger.errors import InvalidInput
 from ledger.event import Recorded
 from ledger.events import EVENT_TYPES
 from ledger.folding import recorded_from_runs, within
+from ledger.heads import Head, head, revisions_at
 from ledger.keys import Keys
 from ledger.live import LiveReader, lost_events
-from ledger.reading import Head, PageReader, head, revisions_at
+from ledger.reading import PageReader
 from ledger.store import Steps
 
 __all__ = ["TailCore"]

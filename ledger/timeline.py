@@ -13,9 +13,9 @@ from ledger.errors import NotFound
 from ledger.event import Recorded
 from ledger.events import SessionEnded, SessionHalted, SessionStarted
 from ledger.folding import read_runs, recorded_from_runs
+from ledger.heads import commit_at, head
 from ledger.keys import Keys
 from ledger.moments import Moment, Span, locate
-from ledger.reading import commit_at, head
 from ledger.store import Steps
 
 __all__ = ["Session", "event_at", "find_session", "seq_at", "sessions", "span_of"]
@@ -32,7 +32,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
         clock: Which time questions about it mean by default, ``recorded`` or ``occurred``.
         first_seq, last_seq: Of its first and last event; an open one reaches to the head.
         recorded_from, recorded_to, occurred_from: The times of those events.
-        occurred_to: The latest occurrence in it.
+        occurred_to: The latest occurrence in it, in whole milliseconds.
     """
 
     session: str
@@ -90,7 +90,7 @@ def _session(keys: Keys, started: Recorded, state: str, last_seq: int) -> Steps[
         recorded_from=started.recorded_at,
         recorded_to=moment_from_us(last.recorded_us),
         occurred_from=started.occurred_at,
-        occurred_to=moment_from_us(last.occurred_ms * 1000 + 999),
+        occurred_to=moment_from_us(last.occurred_ms * 1000),
     )
 
 

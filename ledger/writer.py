@@ -73,23 +73,37 @@ class Writer:
 
     async def _send_waiting(self) -> None:
         """Send what waits, together, until nothing does."""
-        while self._waiting:
-            batch, self._waiting = self._waiting[:_TOGETHER], self._waiting[_TOGETHER:]
-            drafts = [draft for draft, _ in batch]
-            try:
-                await self._drive(self._core.append(drafts))
-            except LedgerError as error:
-                _fail(drafts, error)
-            finally:
-                for _, done in batch:
-                    if not done.done():
-                        done.set_result(None)
-        self._sending = None
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:_TOGETHER], self._waiting[_TOGETHER:]
+                await self._send(batch)
+        finally:
+            # Should this end in a way nobody foresaw, the next append begins anew.
+            self._sending = None
+            left, self._waiting = self._waiting, []
+            for _, done in left:
+                _settle(done)
+
+    async def _send(self, batch: list[tuple[Draft, asyncio.Future[None]]]) -> None:
+        drafts = [draft for draft, _ in batch]
+        try:
+            await self._drive(self._core.append(drafts))
+        except LedgerError as error:
+            _fail(drafts, error)
+        finally:
+            for _, done in batch:
+                _settle(done)
 
     async def aclose(self) -> None:
         """Wait until everything that was appended has its outcome."""
         while self._sending is not None:
             await asyncio.wait([self._sending])
+
+
+def _settle(done: asyncio.Future[None]) -> None:
+    """Wake who waits for an outcome, unless it was cancelled meanwhile."""
+    if not done.done():
+        done.set_result(None)
 
 
 def _fail(drafts: Sequence[Draft], error: LedgerError) -> None:

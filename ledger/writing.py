@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from ledger.accounts import Accounts, PortfolioAccount, SymbolAccount
+from ledger.accounts import Accounts
 from ledger.amounts import exact
 from ledger.commit import Commit, Draft, Expected
 from ledger.errors import (
@@ -23,8 +23,9 @@ from ledger.errors import (
     RuleViolation,
 )
 from ledger.event import Event, Recorded
-from ledger.events import EventReversed
+from ledger.events import CostBasisChosen, EventReversed, SessionStarted
 from ledger.evolve import check_all, step
+from ledger.fields import checked_id
 from ledger.folding import accounts_at, catch_up, read_runs, recorded_from_runs
 from ledger.keys import Keys
 from ledger.planning import check_own_ids, claimed, is_reversal, together
@@ -75,14 +76,9 @@ class WriterCore:
             InvalidInput: It is no commit: empty, too many events, a missing symbol.
         """
         is_chosen = commit_id is not None
-        if commit_id is None and self.epoch is not None:
-            self._number += 1
-            commit_id = f"{self.name}:{self.epoch}:{self._number}"
-            bucket, field = self.keys.numbered(self.name, self.epoch, self._number)
-        else:
-            commit_id = commit_id or self._new_id()
-            field = f"c:{commit_id}"
-            bucket = self.keys.bucket(field)
+        if commit_id is None:
+            commit_id = self._own_id()
+        bucket, field = self.keys.place_of_commit(checked_id(commit_id, "commit_id"))
         return Draft(
             events,
             commit_id=commit_id,
@@ -92,6 +88,12 @@ class WriterCore:
             now=self._clock(),
             is_chosen=is_chosen,
         )
+
+    def _own_id(self) -> str:
+        if self.epoch is None:
+            return self._new_id()
+        self._number += 1
+        return f"{self.name}:{self.epoch}:{self._number}"
 
     def append(self, drafts: Sequence[Draft]) -> Steps[None]:
         """Append drafts in order, sending as many at once as do not wait for each other.
@@ -165,7 +167,7 @@ class WriterCore:
             account = trial.symbols.get(name) or self._accounts.account(name)
             account = (account if name else trial.portfolio).fork(draft.events_of(name))
             revisions[name] = account.revision
-            _put(forks, account)
+            forks.put(account)
         self._check_expected(draft, revisions)
         check_own_ids(draft)
         check_all(forks, draft.events, trial.seq + 1)
@@ -238,7 +240,7 @@ class WriterCore:
         if first_seq == draft.tried_seq:
             # Nobody came between: the forks hold just what a fold would make.
             for account in draft.forks:
-                _put(self._accounts, account)
+                self._accounts.put(account)
             self._accounts.seq = first_seq + len(draft.events) - 1
             return
         with exact():
@@ -287,13 +289,7 @@ class WriterCore:
         until = self._accounts.account(original.symbol).seq
         try:
             draft.take([(yield from filled_in(self.keys, reversal, original, until))])
+            if isinstance(original.event, SessionStarted | CostBasisChosen):
+                draft.expected = original.seq  # it was the last event; nobody may come between
         except RuleViolation as error:
             yield from self._refuse(draft, error)
-
-
-def _put(accounts: Accounts, account: PortfolioAccount | SymbolAccount) -> None:
-    """Put an account in the place of the one for the same stream."""
-    if isinstance(account, SymbolAccount):
-        accounts.symbols[account.symbol] = account
-    else:
-        accounts.portfolio = account

@@ -15,7 +15,7 @@ from ledger.cli.parameters import SEQUENCE_NUMBER
 from ledger.codec import MAX_LINE_BYTES, event_from_line
 from ledger.commit import Commit
 from ledger.doctor import problems
-from ledger.errors import InvalidInput, LedgerError
+from ledger.errors import InvalidInput, LedgerError, RuleViolation
 from ledger.event import Event
 from ledger.reading import MAX_COMMIT_EVENTS
 from ledger.sync_face import SyncLedger
@@ -47,17 +47,24 @@ def append(call: Call, source: BinaryIO, expect: int | None, commit_id: str | No
     """
     if source.isatty():
         call.screen.note("reading events, one a line; end with Ctrl-D")
-    given = _events_from(source)
+    given, numbers = _events_from(source)
     with call.ledger() as ledger:
         warn_of_problems(call, ledger)
-        commit = ledger.append(given, expected=expect, commit_id=commit_id)
+        try:
+            commit = ledger.append(given, expected=expect, commit_id=commit_id)
+        except RuleViolation as error:
+            if error.index is not None:
+                error.message = f"line {numbers[error.index]}: {error.message}"
+            raise
         write_events(call, ledger.tail(after=commit.first_seq - 1, until=commit.seq))
         call.screen.note(_told(commit))
         call.screen.note(moment_line(ledger.state(commit.seq), call.screen))
 
 
-def _events_from(source: BinaryIO) -> list[Event]:
+def _events_from(source: BinaryIO) -> tuple[list[Event], list[int]]:
+    """Read the events, and the number of the line of each."""
     found: list[Event] = []
+    numbers: list[int] = []
     number = 0
     while line := source.readline(MAX_LINE_BYTES + 2):
         number += 1
@@ -65,6 +72,7 @@ def _events_from(source: BinaryIO) -> list[Event]:
             continue
         try:
             found.append(event_from_line(line))
+            numbers.append(number)
         except LedgerError as error:
             error.message = f"line {number}: {error.message}"
             raise
@@ -78,7 +86,7 @@ def _events_from(source: BinaryIO) -> list[Event]:
             "there is no event to append: the input is empty",
             hint='write {"type":"PriceMarked","symbol":"AAPL","data":{"price":"187.40"}}',
         )
-    return found
+    return found, numbers
 
 
 def _told(commit: Commit) -> str:

@@ -9,9 +9,9 @@ from typing import Final, NamedTuple
 from ledger.cli.call import Call
 from ledger.clock import utc_now
 from ledger.event import Recorded
+from ledger.heads import head
 from ledger.keys import Keys
 from ledger.moments import Instant, Moment, MomentRange, Span, locate_range
-from ledger.reading import head
 from ledger.store import Steps
 from ledger.sync_face import SyncLedger
 from ledger.timeline import find_session, seq_at, sessions, span_of

@@ -155,12 +155,12 @@ def refusals(server: RedisProcess, how: str) -> tuple[str, Callable[[], None], s
         client.acl_setuser(
             "reader", enabled=True, passwords=["+pw"], keys=["*"], commands=["+@read", "+ping"]
         )
-        return f"unix://reader:pw@{path}", mend, "pledger acl"
+        return f"unix://reader:pw@{path}", mend, "pledger:*"
     if how == "no key":
         client.acl_setuser(
             "other", enabled=True, passwords=["+pw"], keys=["else:*"], commands=["+@all"]
         )
-        return f"unix://other:pw@{path}", mend, "pledger acl"
+        return f"unix://other:pw@{path}", mend, "pledger:*"
     if how == "WRONGPASS":
         return f"unix://nobody:wrong@{path}", mend, "password"
     client.config_set("requirepass", "secret")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import ledger
@@ -32,7 +34,8 @@ from ledger import (
     SessionStarted,
 )
 from ledger.accounts import Quarantine
-from ledger.evolve import check
+from ledger.amounts import exact
+from ledger.evolve import check, step
 from ledger.snapshot import bytes_from_accounts
 
 
@@ -235,7 +238,7 @@ def test_every_rule_is_tested_here() -> None:
     folder = Path(ledger.__file__).parent
     text = "".join(path.read_text() for path in [folder / "rules.py", *folder.glob("evolve*.py")])
     named = set(re.findall(r'refuse\(\s*event, *\s*"([a-z-]+)"', text))
-    assert named == {rule for rule, *_ in REFUSED} | {"quarantined"}
+    assert named == {rule for rule, *_ in REFUSED} | {"quarantined", "wrong-stream"}
 
 
 def test_a_stream_in_quarantine_takes_no_further_events() -> None:
@@ -262,3 +265,28 @@ def test_a_stream_in_quarantine_takes_no_further_events() -> None:
 )
 def test_not_refused(events: list[Event]) -> None:
     assert after(events).seq == len(events)
+
+
+@pytest.mark.parametrize(
+    ("forged", "symbol"),
+    [(CashDeposited(currency="USD", amount=1), "A"), (order(), "")],
+)
+def test_an_event_in_the_other_kind_of_stream_is_quarantined(forged: Event, symbol: str) -> None:
+    """Bytes that were forged behind the ledger's back stop their stream, not the fold."""
+    accounts = after([S])
+    with exact():
+        step(accounts, msgspec.structs.replace(forged, symbol=symbol), 2)
+    found = accounts.account(symbol).quarantine
+    assert found is not None
+    assert (found.rule, found.seq) == ("wrong-stream", 2)
+
+
+def test_a_forged_amount_that_is_no_number_is_quarantined() -> None:
+    """``NaN`` cannot be appended; in forged bytes it stops its stream, not the fold."""
+    accounts = after([S, opened()])
+    forged = msgspec.structs.replace(opened(position="p2"), quantity=Decimal("sNaN"))
+    with exact():
+        step(accounts, forged, 3)
+    found = accounts.symbols["A"].quarantine
+    assert found is not None
+    assert found.rule == "no-amount"
