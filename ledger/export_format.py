@@ -174,10 +174,10 @@ class Collector:
         around = {"type": kind, "occurred_at": line.occurred_at}
         around |= {"symbol": line.symbol} if line.symbol else {}
         around |= {"cause": line.cause} if line.cause is not None else {}
-        data = bytes(line.data)
-        if data[:1] != b"{":
+        raw = bytes(line.data)
+        if raw[:1] != b"{":
             raise self._damaged(number, line, "its data is no object")
-        rest = b"}" if data == b"{}" else b"," + data[1:]
+        rest = b"}" if raw == b"{}" else b"," + raw[1:]
         try:
             (event,) = decode_events(b"[" + encode(around)[:-1] + rest + b"]")
         except InvalidInput as error:

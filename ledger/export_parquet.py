@@ -82,9 +82,9 @@ def read_parquet(content: bytes, shown: str) -> Iterator[tuple[int, ExportedLine
     number = 0
     try:
         for number, row in enumerate(frame.iter_rows(named=True), start=1):
-            data = msgspec.Raw(row["data"].encode())
+            raw = msgspec.Raw(row["data"].encode())
             row["occurred_at"] = row["occurred_at"].isoformat().replace("+00:00", "Z")
-            yield number, msgspec.convert(row | {"data": data}, ExportedLine)
+            yield number, msgspec.convert(row | {"data": raw}, ExportedLine)
         yield number + 1, msgspec.json.decode(about["pledger"].encode(), type=Ending)
     except (msgspec.MsgspecError, KeyError, AttributeError) as error:
         raise damaged_line(shown, number, f"it is no event: {error}") from None

@@ -117,10 +117,10 @@ class CsvForm:
         """Read a line whose check was right."""
         (cells,) = csv.reader([body.decode()], strict=True)
         row: dict[str, Any] = dict(zip(self._columns, cells, strict=True))
-        data = row["data"].encode()
+        raw = row["data"].encode()
         if row["type"] == "End" and not row["seq"]:
-            return _ENDING.decode(data)
-        row["data"] = msgspec.Raw(data)
+            return _ENDING.decode(raw)
+        row["data"] = msgspec.Raw(raw)
         row |= {name: row[name] or None for name in ("symbol", "cause")}
         return msgspec.convert(row, ExportedLine, strict=False)
 
