@@ -42,6 +42,7 @@ COMMANDS: Final = {
     "groups": Entry("ledger.cli.groups", "List consumer groups, and decide on parked events."),
     "verify": Entry("ledger.cli.verify", "Prove the log and every figure from nothing.", "replay"),
     "snapshot": Entry("ledger.cli.snapshot", "Take a snapshot, which makes reading quicker."),
+    "play": Entry("ledger.cli.play", "Play a session in the terminal.", "replay"),
     "report": Entry("ledger.cli.report", "Write a session into one HTML file.", "replay"),
     "export": Entry("ledger.cli.export", "Write every event into one file.", "replay"),
     "import": Entry("ledger.cli.import_", "Take an export into an empty portfolio."),
