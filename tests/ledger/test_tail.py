@@ -53,6 +53,12 @@ def taken(tail, count: int) -> list[int]:
     return [next(tail).seq for _ in range(count)]
 
 
+def go_live(ledger, tail) -> None:
+    """Read nothing more, but come to where events are waited for."""
+    while not tail._core.has_caught_up:
+        assert ledger.drive(tail._core.page()) == []
+
+
 def test_a_tail_merges_symbols_in_the_total_order(ledger):
     ledger.append(start())
     ledger.append(marks("B", "A", "B", "C"))
@@ -71,6 +77,7 @@ def test_a_follower_gets_what_is_appended_later_and_symbols_that_begin_later(led
     ledger.append([*start(), *marks("A")])
     with ledger.tail(follow=True) as tail:
         assert taken(tail, 3) == [1, 2, 3]
+        go_live(ledger, tail)
         ledger.append(marks("A", "NEW", "A"))
         assert [(r.seq, r.symbol, r.revision) for r in (next(tail), next(tail), next(tail))] == [
             (4, "A", 2),
@@ -86,6 +93,7 @@ def test_a_follower_of_some_symbols_passes_over_the_others(ledger):
     ledger.append([*start(), *marks("A", "B")])
     with ledger.tail("A", "LATER", follow=True) as tail:
         assert taken(tail, 1) == [3]
+        go_live(ledger, tail)
         ledger.append(marks("B", "B"))
         ledger.append(marks("LATER", "B", "A"))
         assert taken(tail, 2) == [7, 9]
@@ -97,6 +105,7 @@ def test_above_a_hundred_streams_the_feed_is_followed(ledger, is_whole):
     ledger.append([*start(), *marks(*names)])
     with ledger.tail(*(() if is_whole else names), after=100, follow=True) as tail:
         assert taken(tail, 22) == list(range(101, 123))
+        go_live(ledger, tail)
         ledger.append(marks("S005", "NEW", "S007"))
         ledger.append(marks("NEW"))
         ledger.append(marks("S005"))
@@ -109,6 +118,7 @@ def test_a_long_burst_between_two_looks_is_read_in_order(ledger):
     ledger.append([*start(), *marks("A", "B", "C")])
     with ledger.tail(follow=True) as tail, ledger.writer("w") as writer:
         assert taken(tail, 5) == [1, 2, 3, 4, 5]
+        go_live(ledger, tail)
         writer.append_many([marks("A", "B") if n % 9 == 0 else marks("A") for n in range(150)])
         writer.append(marks("C"))
         last = ledger.head().seq
@@ -147,8 +157,7 @@ def test_an_event_removed_under_a_follower_is_an_error(ledger, store, symbols):
     ledger.append([*start(), *marks("A", "B")])
     tail = ledger.tail(*symbols, follow=True)
     taken(tail, 1 if symbols else 4)
-    while not tail._core.has_caught_up:
-        tail._rest = iter(ledger.drive(tail._core.page()))
+    go_live(ledger, tail)
     removed = ledger.append(marks("A")).seq
     ledger.append(marks("A"))
     assert store.client.xdel(ledger.keys.stream("A"), f"{removed}-2") == 1
@@ -162,8 +171,7 @@ def test_a_store_that_lost_what_was_read_is_an_error(ledger, store, symbols):
     ledger.append([*start(), *marks("A", "B")])
     tail = ledger.tail(*symbols, follow=True)
     taken(tail, 1 if symbols else 4)
-    while not tail._core.has_caught_up:
-        tail._rest = iter(ledger.drive(tail._core.page()))
+    go_live(ledger, tail)
     store.client.hset(ledger.keys.meta, "seq", "1")
     with pytest.raises(LedgerDamaged, match="lost events"):
         next(tail)
@@ -222,16 +230,20 @@ async def test_the_async_face_follows_and_reports_as_the_sync_one(store_url, por
     async with Ledger.connect(store_url, portfolio=portfolio) as ledger:
         await ledger.append([*start(), *marks("A")])
         found = []
+        at_the_head = asyncio.Event()
 
         async def follow() -> None:
             async with ledger.tail(follow=True, checkpoint=ledger.checkpoint("f")) as tail:
                 async for recorded in tail:
                     found.append(recorded.seq)
+                    if recorded.seq == 3:
+                        at_the_head.set()
                     if recorded.seq == 6:
                         assert (await tail.health()).event_count == 0
                         return
 
         task = asyncio.create_task(follow())
+        await at_the_head.wait()
         for _ in range(3):
             await ledger.append(marks("A"))
         await asyncio.wait_for(task, 20)
@@ -249,6 +261,7 @@ def test_a_follower_survives_a_restart_of_the_server(tmp_path, number):
         ledger.append([*start(), *marks("A")])
         with ledger.tail(follow=True) as tail:
             assert taken(tail, 3) == [1, 2, 3]
+            go_live(ledger, tail)
             server.stop(number)
             server.start()
             ledger.append(marks("A", "B"))
@@ -261,6 +274,7 @@ def test_a_follower_whose_server_stays_away_raises(tmp_path):
         ledger.append([*start(), *marks("A")])
         tail = ledger.tail(follow=True)
         taken(tail, 3)
+        go_live(ledger, tail)
         server.stop(signal.SIGKILL)
         with pytest.raises(StoreUnavailable):
             next(tail)
