@@ -99,6 +99,17 @@ def test_a_follower_of_some_symbols_passes_over_the_others(ledger):
         assert taken(tail, 2) == [7, 9]
 
 
+def test_the_position_of_a_follower_moves_past_events_of_other_symbols(memory):
+    memory.append([*start(), *marks("A", "B")])
+    with memory.tail("A", follow=True) as tail:
+        assert taken(tail, 1) == [3]
+        go_live(memory, tail)
+        memory.append(marks("B", "B"))
+        for _ in range(2):
+            assert memory.drive(tail._core.page()) == []
+        assert tail._core.position == 6
+
+
 @pytest.mark.parametrize("is_whole", [True, False])
 def test_above_a_hundred_streams_the_feed_is_followed(ledger, is_whole):
     names = [f"S{number:03}" for number in range(120)]
