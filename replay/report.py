@@ -25,12 +25,13 @@ from ledger import (
     PortfolioState,
     TradeRefused,
     quotient,
+    subtract,
 )
 from replay.frames import row_from
 from replay.history import History
 from replay.orders import orders
 from replay.performance import equity, pnl
-from replay.report_steps import TOTALS, steps_of, written
+from replay.report_steps import steps_of, written
 from replay.trades import Trade, trades
 
 __all__ = ["html_from_history", "write_report"]
@@ -132,7 +133,7 @@ def _figures(history: History) -> dict[str, Any]:
         "last_seq": history.last_seq,
         "digest": state.digest,
         "period": period,
-        "tiles": _tiles(state, curve, round_trips),
+        "tiles": _tiles(history.state(history.first_seq - 1), state, curve, round_trips),
         "equity": curve,
         "by_symbol": _told(lambda: pnl(history, "symbol"), _PNL),
         "by_period": _told(lambda: pnl(history, every=period), _PNL),
@@ -165,29 +166,34 @@ def _told(asked: Callable[[], Iterable[Any]], columns: tuple[str, ...]) -> dict[
 
 
 def _tiles(
-    state: PortfolioState, curve: Mapping[str, Any], round_trips: Iterable[Trade]
+    before: PortfolioState,
+    after: PortfolioState,
+    curve: Mapping[str, Any],
+    round_trips: Iterable[Trade],
 ) -> list[list[str | None]]:
     """The figures that a reader looks at first: label, figure, and what stands beside it."""
-    figures: dict[str, str | None] = {}
-    for name in TOTALS:
-        try:
-            figures[name] = written(getattr(state, name))
-        except (MissingRate, LedgerDamaged):
-            figures[name] = None
     deepest = max((row[-1] for row in curve["rows"]), key=Decimal, default=None)
     closed = [trade for trade in round_trips if not trade.is_open]
     won = sum(trade.net_pnl > 0 for trade in closed)
     rate = quotient(Decimal(won * 100), Decimal(len(closed))) if closed else None
-    share = f"{won:,} won, {rate:.1f} %" if rate is not None else ""
     return [
-        ["Equity", figures["equity"], f"available {figures['available_balance'] or '—'}"],
-        ["Net PnL", figures["net_pnl"], "realized − fees + funding"],
-        ["Realized", figures["realized_pnl"], ""],
-        ["Unrealized", figures["unrealized_pnl"], "at the last marks"],
-        ["Fees", figures["fees"], ""],
+        ["Equity", _figure(after, "equity"), f"available {_figure(after, 'available_balance')}"],
+        ["Net PnL", _figure(after, "net_pnl", before), "realized − fees + funding"],
+        ["Realized", _figure(after, "realized_pnl", before), ""],
+        ["Unrealized", _figure(after, "unrealized_pnl"), "at the last marks"],
+        ["Fees", _figure(after, "fees", before), ""],
         ["Deepest drawdown", deepest, "below the highest profit"],
-        ["Closed trades", str(len(closed)), share],
+        ["Closed trades", str(len(closed)), "" if rate is None else f"{won:,} won, {rate:.1f} %"],
     ]
+
+
+def _figure(state: PortfolioState, name: str, before: PortfolioState | None = None) -> str:
+    """A total as text, or by how much it grew; ``—`` where a rate is missing."""
+    try:
+        value = getattr(state, name)
+        return written(value if before is None else subtract(value, getattr(before, name)))
+    except (MissingRate, LedgerDamaged):
+        return "—"
 
 
 def _period(history: History) -> str:

@@ -22,9 +22,9 @@ from replay.history import History
 from replay.live import LiveState
 from replay.performance import Drawdown
 
-__all__ = ["TOTALS", "Steps", "described", "steps_of", "written"]
+__all__ = ["Steps", "described", "steps_of", "written"]
 
-TOTALS: Final = (
+_TOTALS: Final = (
     "equity",
     "total_balance",
     "available_balance",
@@ -131,7 +131,7 @@ class _Follower:
 
     def _totals(self) -> dict[str, str]:
         found = {"drawdown": written(self._drawdown.current)}
-        for name in TOTALS:
+        for name in _TOTALS:
             try:
                 found[name] = written(getattr(self._live, name))
             except (MissingRate, LedgerDamaged):

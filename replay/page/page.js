@@ -397,7 +397,8 @@ function goToText(text) {
   const wanted = text.trim();
   const number = wanted.match(/^#?([\d,]+)$/);
   if (number) return goToSeq(Number(number[1].replaceAll(",", "")));
-  const at = Date.parse(/\d\d:\d\d/.test(wanted) ? wanted.replace(" ", "T").replace(/([^Z])$/, "$1Z") : wanted);
+  const isDay = /^\d{4}-\d\d-\d\d$/.test(wanted);  // a day is meant to its end
+  const at = Date.parse(isDay ? wanted + "T23:59:59.999Z" : wanted.replace(" ", "T").replace(/([^Z])$/, "$1Z"));
   if (Number.isNaN(at)) return $("to").setCustomValidity("Write #1204 or 2010-05-06");
   let last = -1;
   while (last + 1 < steps.times.length && steps.times[last + 1] <= at) last += 1;

@@ -13,7 +13,16 @@ from decimal import Decimal
 
 import pytest
 
-from ledger import CashDeposited, PriceMarked, SessionStarted, TradeRefused, plain
+from ledger import (
+    CashDeposited,
+    PositionClosed,
+    PositionOpened,
+    PriceMarked,
+    SessionEnded,
+    SessionStarted,
+    TradeRefused,
+    plain,
+)
 from replay.report import html_from_history, write_report
 from replay.report_steps import steps_of
 
@@ -69,6 +78,72 @@ def test_the_browser_draws_tables_and_curves(day, shown):
     assert page.count('class="line"') == 1
     for text in ("SessionEnded", "Per minute", "p-1", "o-2", "#15", "No order is working."):
         assert text in page
+
+
+PRESSED = """
+<script>
+window.onerror = (text) => { document.body.dataset.error = text; };
+const seen = [];
+const note = () => seen.push(document.querySelector("#event .number").textContent);
+const typed = (key) => new KeyboardEvent("keydown", {key, bubbles: true});
+const press = (key) => document.body.dispatchEvent(typed(key));
+const wait = setInterval(() => {
+  if (!document.body.dataset.ready) return;
+  clearInterval(wait);
+  press("ArrowLeft"); note();
+  press("Home"); press("ArrowRight"); press("ArrowRight"); note();
+  const type = $("type"); type.value = "OrderFilled";
+  type.dispatchEvent(new Event("change")); note();
+  $("slider").value = "7"; $("slider").dispatchEvent(new Event("input")); note();
+  $("to").value = "2026-01-05 14:31:35"; $("jump").requestSubmit(); note();
+  $("to").value = "2026-01-05"; $("jump").requestSubmit(); note();
+  $("to").value = "#12"; $("jump").requestSubmit(); note();
+  document.querySelector("#trades td button").click(); note();
+  const sort = document.querySelectorAll("#orders th button")[1]; sort.click(); sort.click();
+  seen.push(document.querySelector("#orders td button").textContent);
+  press("Home"); press(" ");
+  const over = setInterval(() => {
+    if ($("slider").value !== "15") return;
+    clearInterval(over);
+    note();
+    document.body.dataset.seen = seen.join(" ");
+  }, 20);
+}, 20);
+</script></body>"""
+
+
+def test_keys_buttons_and_fields_lead_to_their_moments(day, shown):
+    page = shown(html_from_history(day.history).replace("</body>", PRESSED))
+    assert "data-error" not in page
+    assert re.findall(r'data-seen="([^"]*)"', page) == [
+        "#15 #2 #4 #8 #10 #16 #12 #5 #9 #16",
+    ]
+
+
+def test_a_session_reports_what_it_added(told, ledger):
+    """Not what the portfolio had earned before it; so tiles and tables agree."""
+    start = {"mode": "paper", "base_currency": "USD", "clock": "occurred"}
+    bought = {"symbol": "AAPL", "side": "buy", "quantity": 1, "entry_price": 10}
+    told(
+        SessionStarted(session="first", **start),
+        PositionOpened(position_id="p-1", **bought),
+        PositionClosed(symbol="AAPL", position_id="p-1", exit_price=15),
+        SessionEnded(session="first"),
+    )
+    session = told(
+        SessionStarted(session="second", **start),
+        PositionOpened(position_id="p-2", **bought, fee=2),
+        PositionClosed(symbol="AAPL", position_id="p-2", exit_price=11),
+    )
+    figures = figures_in(html_from_history(session.history))
+    tiles = {name: text for name, text, _ in figures["tiles"]}
+    assert (tiles["Net PnL"], tiles["Realized"], tiles["Fees"]) == ("-1", "1", "2")
+    assert figures["by_symbol"]["rows"][0][:3] == ["AAPL", "-1", "1"]
+    assert tiles["Closed trades"] == "1"
+
+
+def figures_in(page: str) -> dict:
+    return json.loads(re.findall(r'id="figures">(.*?)</script>', page)[0])
 
 
 def steps_in(page: str) -> dict:
@@ -159,7 +234,7 @@ def test_a_missing_rate_is_told_and_all_else_is_shown(told):
 
 def test_the_deepest_drawdown_is_that_of_every_event_not_of_the_points(day):
     page = html_from_history(day.history)
-    figures = json.loads(re.findall(r'id="figures">(.*?)</script>', page)[0])
+    figures = figures_in(page)
     tiles = {name: text for name, text, _ in figures["tiles"]}
     deepest = max(point.drawdown for point in day.equity(points=1))
     assert Decimal(tiles["Deepest drawdown"]) == deepest
