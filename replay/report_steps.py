@@ -92,6 +92,7 @@ class _Follower:
     def __init__(self, live: LiveState) -> None:
         self._live = live
         self._drawdown = Drawdown(self._profit(_ZERO))
+        self._touched: set[str] = set()
         self._shown: dict[str, dict[str, str]] = {}
         for group in ("totals", *live.accounts.symbols):
             self._shown[group] = self._figures(group)
@@ -101,24 +102,24 @@ class _Follower:
         """All figures that are shown now."""
         return {path: text for group in self._shown.values() for path, text in group.items()}
 
-    def take(self, recorded: Recorded) -> Iterator[tuple[str, str | None]]:
-        """Go on by one event; yield each shown figure that it changed."""
+    def take(self, recorded: Recorded) -> None:
+        """Go on by one event."""
         live = self._live
         live.evolve(recorded)
         if live.moved_money:
             self._drawdown.follow(self._profit(_ZERO))
-            yield from self._changed("totals")
+            self._touched.add("totals")
         if recorded.symbol and (live.moved_money or not isinstance(recorded.event, PriceMarked)):
-            yield from self._changed(recorded.symbol)
+            self._touched.add(recorded.symbol)
 
-    def _changed(self, group: str) -> Iterator[tuple[str, str | None]]:
-        before = self._shown.get(group, {})
-        after = self._shown[group] = self._figures(group)
-        for path, text in after.items():
-            if before.get(path) != text:
-                yield path, text
-        for path in before.keys() - after.keys():
-            yield path, None
+    def moved(self) -> Iterator[tuple[str, str | None]]:
+        """Yield each shown figure that has changed since this was last asked."""
+        for group in sorted(self._touched):
+            before = self._shown.get(group, {})
+            after = self._shown[group] = self._figures(group)
+            yield from ((path, text) for path, text in after.items() if before.get(path) != text)
+            yield from ((path, None) for path in before if path not in after)
+        self._touched.clear()
 
     def _profit(self, otherwise: Decimal) -> Decimal:
         try:
@@ -173,9 +174,8 @@ def steps_of(history: History, *, at_most: int) -> Steps:
     follower = _Follower(live)
     steps = Steps(every=every, start=follower.shown)
     paths, types, symbols = _Numbers(), _Numbers(), _Numbers()
-    moved: dict[str, str | None] = {}
     for recorded in history.events(first=first, last=last):
-        moved.update(follower.take(recorded))
+        follower.take(recorded)
         if (last - recorded.seq) % every:
             continue
         steps.seqs.append(recorded.seq)
@@ -183,8 +183,7 @@ def steps_of(history: History, *, at_most: int) -> Steps:
         steps.types.append(types[recorded.type])
         steps.symbols.append(symbols[recorded.symbol])
         steps.texts.append(described(recorded))
-        steps.changes.append(_flat((paths[path], text) for path, text in moved.items()))
-        moved = {}
+        steps.changes.append(_flat((paths[path], text) for path, text in follower.moved()))
     steps.type_names, steps.symbol_names, steps.paths = list(types), list(symbols), list(paths)
     return steps
 
