@@ -25,14 +25,13 @@ _FORMS: Final[dict[str, TextForm]] = {".ndjson": NdjsonForm(), ".csv": CsvForm()
 class Export(NamedTuple):
     """An export that was read whole and found right, but for what a fold of it would show."""
 
-    portfolio: str
-    digest: str
+    ending: Ending
     commits: list[ExportedCommit]
 
     @property
     def event_count(self) -> int:
         """How many events it has."""
-        return self.commits[-1].last_seq if self.commits else 0
+        return self.ending.event_count
 
 
 def _suffix(path: Path) -> str:
@@ -121,7 +120,7 @@ def read_export(path: Path) -> Export:
         raise InvalidInput(f"{path} cannot be read: {error.strerror or error}") from None
     if ending is None:
         raise LedgerDamaged(f"{path.name}: its end is missing")
-    return Export(ending.portfolio, ending.digest, collector.commits)
+    return Export(ending, collector.commits)
 
 
 def _contents(path: Path) -> Iterator[tuple[int, ExportedLine | Ending]]:

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from ledger.accounts import FOLD
 from ledger.codec import decode_events, line_from_recorded
 from ledger.errors import InvalidInput, LedgerDamaged, SchemaTooNew
 from ledger.event import Event, Recorded
@@ -59,12 +60,14 @@ class Ending(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     Attributes:
         portfolio: Whose events they are.
         event_count: How many there are.
-        digest: Of the state after the last of them.
+        digest: Of the state after the last of them, as the fold of that version has it.
+        fold: The version of that fold; another one may have another digest for the same events.
     """
 
     portfolio: str
     event_count: int
     digest: str
+    fold: int = FOLD
     format: int = FORMAT
 
 

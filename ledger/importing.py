@@ -10,6 +10,7 @@ from typing import Final, NoReturn
 
 import msgspec
 
+from ledger.accounts import FOLD
 from ledger.audit import audit_log
 from ledger.audit_fold import FoldAudit
 from ledger.commit import Draft
@@ -37,7 +38,7 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         event_count, commit_count: How many were imported.
         exported_from: The portfolio that was exported.
-        digest: Of the state; the same as in the export.
+        digest: Of the state; the same as in the export, if the same version of the fold made both.
     """
 
     event_count: int
@@ -68,18 +69,18 @@ def import_ledger(ledger: SyncLedger, path: str | Path, *, resume: bool = False)
     if there and not resume:
         _refuse(ledger, there)
     store = FileStore(Path(path), Keys("file"))
-    _check(store, Path(path).name)
+    expected = _check(store, Path(path).name)
     export = store.export
     if there:
         _check_begun(ledger, export, there)
     ledger.drive(_appended(ledger, [c for c in export.commits if c.first_seq > there]))
     digest = ledger.accounts().digest()
-    if digest != export.digest:
-        raise LedgerDamaged(f"imported, but the digest is {digest} where {export.digest} belongs")
+    if digest != expected:
+        raise LedgerDamaged(f"imported, but the digest is {digest} where {expected} belongs")
     return Imported(
         event_count=export.event_count - there,
         commit_count=sum(commit.first_seq > there for commit in export.commits),
-        exported_from=export.portfolio,
+        exported_from=export.ending.portfolio,
         digest=digest,
     )
 
@@ -92,8 +93,11 @@ def _refuse(ledger: SyncLedger, there: int) -> NoReturn:
     )
 
 
-def _check(store: FileStore, shown: str) -> None:
+def _check(store: FileStore, shown: str) -> str:
     """Check everything that can be wrong with an export whose lines are right.
+
+    Returns:
+        The digest of the state that its events fold to.
 
     Raises:
         LedgerDamaged: Names the first wrong event.
@@ -110,12 +114,13 @@ def _check(store: FileStore, shown: str) -> None:
         raise LedgerDamaged(
             f"{shown}:{where} {first.message}", seq=first.seq, hint="nothing of it was imported"
         )
-    if fold.accounts.digest() != store.export.digest:
+    digest, ending = fold.accounts.digest(), store.export.ending
+    if ending.fold == FOLD and digest != ending.digest:
         raise LedgerDamaged(
-            f"{shown}: its events fold to digest {fold.accounts.digest()}; it says "
-            f"{store.export.digest}",
-            hint="it was made by another build of the fold; nothing of it was imported",
+            f"{shown}: its events fold to digest {digest}; it says {ending.digest}",
+            hint="nothing of it was imported",
         )
+    return digest
 
 
 def _check_begun(ledger: SyncLedger, export: Export, there: int) -> None:

@@ -127,6 +127,25 @@ def test_lines_that_are_missing_or_out_of_place_are_named(day, tmp_path, other, 
         import_ledger(other, path)
 
 
+def test_a_line_of_another_export_does_not_fit_in(ledger, other, tmp_path):
+    """It is right by itself, and has the right number; but not after that line."""
+    for opened, price in ((ledger, 1), (other, 2)):
+        opened.append(START, commit_id="a")
+        opened.append(PriceMarked(symbol="AAPL", price=price), commit_id="b")
+        opened.append(PriceMarked(symbol="AAPL", price=9), commit_id="c")
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    export_ledger(ledger, first)
+    export_ledger(other, second)
+    lines = first.read_bytes().splitlines(keepends=True)
+    lines[3] = second.read_bytes().splitlines(keepends=True)[3]
+    first.write_bytes(b"".join(lines))
+    with (
+        Ledger.sync.connect(f"memory:{uuid.uuid4().hex}") as empty,
+        pytest.raises(LedgerDamaged, match="line 4: it is not what was written"),
+    ):
+        import_ledger(empty, first)
+
+
 def test_a_packed_file_that_is_cut_off_is_refused(day, tmp_path, other):
     path = tmp_path / "day.ndjson.gz"
     export_ledger(day.history.ledger, path)
@@ -197,10 +216,10 @@ def lines_of(ledger):
     return list(_lines(ledger, ledger.head().seq))
 
 
-def written(path: Path, lines, ledger) -> Path:
+def written(path: Path, lines, ledger, **more) -> Path:
     """Write an export whose checks are right, whatever it holds."""
     digest = ledger.state().digest
-    ending = Ending(portfolio="main", event_count=len(lines), digest=digest)
+    ending = Ending(portfolio="main", event_count=len(lines), digest=digest, **more)
     path.write_bytes(b"".join(written_lines(NdjsonForm(), lines, ending)))
     return path
 
@@ -221,6 +240,14 @@ def test_another_digest_than_the_export_says_is_refused(day, other, tmp_path):
     with pytest.raises(LedgerDamaged, match="fold to digest"):
         import_ledger(other, written(tmp_path / "bad.ndjson", lines, source))
     assert other.head().seq == 0
+
+
+def test_an_export_of_another_version_of_the_fold_has_another_digest(day, other, tmp_path):
+    source = day.history.ledger
+    lines = lines_of(source)
+    lines[12]["data"]["price"] = "55.5"
+    found = import_ledger(other, written(tmp_path / "old.ndjson", lines, source, fold=0))
+    assert found.digest == other.state().digest != source.state().digest
 
 
 @pytest.mark.parametrize(
