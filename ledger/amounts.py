@@ -38,6 +38,7 @@ __all__ = [
     "quotient",
     "share",
     "subtract",
+    "trimmed",
 ]
 
 Amount: TypeAlias = Decimal | int | str | float
@@ -169,6 +170,11 @@ def exact_quotient(dividend: Decimal, divisor: Decimal) -> Decimal | None:
     precision = len(dividend.as_tuple().digits) + 32
     result = decimal.Context(prec=precision).divide(dividend, divisor)
     return result if multiply(result, divisor) == dividend else None
+
+
+def trimmed(value: Decimal) -> Decimal:
+    """Return the equal value without the trailing zeros that cancelled fractions leave behind."""
+    return Decimal(plain(value))
 
 
 def plain(value: Decimal) -> str:

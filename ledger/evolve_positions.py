@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from ledger import rules
 from ledger.accounts import SETTLED_KEPT, Accounts, Lot, PositionEntry, SymbolAccount
-from ledger.amounts import ZERO, exact_quotient, plain, share
+from ledger.amounts import ZERO, exact_quotient, plain, share, trimmed
 from ledger.cost_basis import release
 from ledger.events import (
     PositionAdjusted,
@@ -88,6 +88,8 @@ def _reduce(
     earned = proceeds - cost if position.side is OrderSide.BUY else cost - proceeds
     account.realized_pnl += earned
     if quantity == position.quantity:
+        # What was rounded off along the way is booked by now: mostly, only zeros are left of it.
+        account.realized_pnl = trimmed(account.realized_pnl)
         del account.positions[event.position_id]
         account.closed[event.position_id] = seq
         account.closed_count += 1
