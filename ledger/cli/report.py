@@ -24,10 +24,8 @@ def write_report(call: Call, path: Path, session: str | None) -> None:
         NotFound: There is no such session, or the portfolio has no events.
     """
     if not path.parent.is_dir() or path.is_dir():
-        raise InvalidInput(
-            f"{path} cannot be written: no directory has room for it",
-            hint="name a file in a directory that there is",
-        )
+        what = "is a directory" if path.is_dir() else "is in no directory that there is"
+        raise InvalidInput(f"{path} {what}", hint="name a file in a directory that there is")
     with call.ledger() as ledger, view(ledger, session, tz=call.screen.zone) as shown:
         write_page(shown.history, path)
         fields = {"file": str(path), "session": shown.name, "bytes": path.stat().st_size}

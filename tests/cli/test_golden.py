@@ -92,6 +92,12 @@ WRONG = {
     "what-if": [("what-if",), ("what-if --drop '#99'",), ("what-if --rule luck=good",)],
     "export": [("export",), ("export -O events.doc",), ("export -O missing/events.csv",)],
     "import": [("import",), ("import missing.ndjson",), ("import --portfolio new missing.ndjson",)],
+    "play": [("play",), ("play --at yesterday",), ("play --speed fast",)],
+    "report": [
+        ("report",),
+        ("report -O missing/spring.html",),
+        ("report -O spring.html --session autumn",),
+    ],
     "verify": [("verify --ful",), ("verify everything",), ("verify --patience never",)],
 }
 
