@@ -44,6 +44,7 @@ class TrendConfig(msgspec.Struct, frozen=True, kw_only=True):
         budget: What a first purchase may cost, in the symbol's currency.
         add_percent, take_percent, stop_percent: Distances from the average entry price.
         limit_bps: How much worse than the quote an entry may trade.
+        lot: What every quantity is a multiple of.
 
     Raises:
         InvalidInput: A window below 2, or an amount that is not above zero.
@@ -55,12 +56,13 @@ class TrendConfig(msgspec.Struct, frozen=True, kw_only=True):
     take_percent: Decimal = Decimal(15)
     stop_percent: Decimal = Decimal(8)
     limit_bps: Decimal = Decimal(20)
+    lot: Decimal = Decimal(1)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be followed."""
         if self.window < 2:
             raise InvalidInput(f"window: {self.window} is below 2")
-        for field in ("budget", "add_percent", "take_percent", "stop_percent", "limit_bps"):
+        for field in ("budget", "add_percent", "take_percent", "stop_percent", "limit_bps", "lot"):
             if amount(getattr(self, field), field) <= 0:
                 raise InvalidInput(f"{field}: {getattr(self, field)} is not above zero")
 
@@ -162,7 +164,7 @@ class TrendEngine:
         if OrderSide.SELL in filled:
             return []
         with exact():
-            half = position.quantity // _HALF
+            half = position.quantity // (_HALF * self._config.lot) * self._config.lot
         if half and closes.rose_to(_away(entry, self._config.take_percent)):
             reason = f"close {closes.last} is {self._config.take_percent} % above the entry"
             return [self._sell(snapshot, position_id, position, half, reason)]
@@ -194,7 +196,7 @@ class TrendEngine:
     ) -> list[Trade | Cancel]:
         price = _worse(snapshot.book.ask, self._config.limit_bps)
         with exact():
-            quantity = budget // price
+            quantity = budget // (price * self._config.lot) * self._config.lot
         if not quantity:
             return []
         leg = Leg(
