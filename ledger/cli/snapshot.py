@@ -5,7 +5,7 @@ from __future__ import annotations
 from ledger.cli.call import Call
 from ledger.cli.group import command
 from ledger.cli.lines import moment_fields, moment_line
-from ledger.errors import NotFound
+from ledger.errors import InvalidInput, NotFound
 
 __all__ = ["snapshot"]
 
@@ -24,6 +24,10 @@ def snapshot(call: Call) -> None:
     itself.
     """
     with call.ledger() as ledger:
+        if ledger.store.kind == "file":
+            raise InvalidInput(
+                "an export takes no snapshot: it is only read", hint="import it into a store first"
+            )
         if not ledger.head().seq:
             raise NotFound(
                 f"portfolio {ledger.portfolio!r} has no event to take a snapshot of",
