@@ -1,16 +1,20 @@
-"""``pledger run``: a paper session over recorded prices."""
+"""``pledger run``: a paper session over recorded prices or live books."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ledger.cli.call import Call
 from ledger.cli.group import command
+from ledger.cli.parameters import DURATION
+from ledger.cli.run_live import DIALECTS, live_source, trade_live
 from ledger.cli.state_tables import state_parts
 from ledger.cli.trading import Stop, pnl_by_symbol, show_progress, stopping, summary_fields
 from ledger.errors import InvalidInput
@@ -30,9 +34,15 @@ _SPEEDS = {"1x": 1.0, "10x": 10.0, "max": None}
     pledger run --session spring --symbols AAPL,MSFT
     pledger run --feed prices.csv --seed 7
     pledger run --resume
+    pledger run --feed ws --url ws://localhost:9000 --symbols AAA,BBB --for 10m
+    pledger run --feed wss://api.upbit.com/websocket/v1 --dialect upbit --symbols KRW-BTC
     """,
 )
-@click.option("--feed", metavar="PATH", help="Prices as CSV or Parquet; by default those shipped.")
+@click.option(
+    "--feed", metavar="PATH|ws", help="CSV or Parquet, by default those shipped; ws: live books."
+)
+@click.option("--url", metavar="URL", help="Where live books come from, ws:// or wss://.")
+@click.option("--dialect", type=click.Choice(list(DIALECTS)), help="How the venue speaks; neutral.")
 @click.option("--symbols", metavar="A,B", help="Only these, in this order; by default all.")
 @click.option(
     "--strategy",
@@ -44,8 +54,10 @@ _SPEEDS = {"1x": 1.0, "10x": 10.0, "max": None}
 @click.option(
     "--speed",
     type=click.Choice(list(_SPEEDS)),
-    default="max",
-    help="How fast recorded time goes by.",
+    help="How fast recorded time goes by; by default max.",
+)
+@click.option(
+    "--for", "runtime", type=DURATION, metavar="D", help="End live trading after 30s, 10m."
 )
 @click.option("--seed", type=int, default=0, help="Of all chance at the paper exchange.")
 @click.option(
@@ -59,27 +71,49 @@ _SPEEDS = {"1x": 1.0, "10x": 10.0, "max": None}
 def run(
     call: Call,
     feed: str | None,
+    url: str | None,
+    dialect: str | None,
     symbols: str | None,
     strategy: str,
     session: str,
-    speed: str,
+    speed: str | None,
+    runtime: timedelta | None,
     seed: int,
     resumes: bool,
     account: str | None,
     address: str | None,
 ) -> None:
-    """Run a paper session over recorded prices and record everything in the ledger.
+    """Run a paper session over recorded prices or live books; record everything in the ledger.
 
     A feed has the columns date, symbol and close, or bid and ask; a column split with ratios such
-    as 7/1 is handled. An interrupted session goes on with --resume if the paper exchange kept its
+    as 7/1 is handled. With --feed ws books come from a WebSocket server, and the feed's state is
+    told on stderr. An interrupted session goes on with --resume if the paper exchange kept its
     account in a file (--account). SIGINT ends the session cleanly, a second one stops at once.
     """
-    provider = RecordedProvider(Path(feed) if feed else shipped_prices(), _names(symbols))
-    metrics = MetricsCollector()
-    with _served(call, metrics, address), stopping(call.screen) as stop:
-        summary = asyncio.run(
-            _trade(call, provider, stop, metrics, session, _SPEEDS[speed], seed, resumes, account)
-        )
+    names, metrics = _names(symbols), MetricsCollector()
+    how: dict[str, Any] = {
+        "session": session,
+        "seed": seed,
+        "start": "resume" if resumes else "clean",
+        "account_path": account,
+        "metrics": metrics,
+    }
+    source = live_source(feed, url, dialect, names, runtime, speed)
+    if source is not None:
+        books = source.provider()
+        with _served(call, metrics, address), stopping(call.screen) as stop:
+            summary = asyncio.run(trade_live(call, source, books, stop, **how))
+    else:
+        prices = RecordedProvider(Path(feed) if feed else shipped_prices(), names)
+        pace = _SPEEDS[speed or "max"]
+        with _served(call, metrics, address), stopping(call.screen) as stop:
+            summary = asyncio.run(_trade(call, prices, stop, speed=pace, **how))
+    _show(call, summary)
+    if stop.signal is not None:
+        raise SystemExit(128 + stop.signal)
+
+
+def _show(call: Call, summary: SessionSummary) -> None:
     screen = call.screen
     fields = summary_fields(summary, call.settings.portfolio)
     if screen.form == "json":
@@ -89,8 +123,6 @@ def run(
     else:
         parts = state_parts(summary.state, call.settings.portfolio, None, screen)
         screen.show(*parts, pnl_by_symbol(summary.state))
-    if stop.signal is not None:
-        raise SystemExit(128 + stop.signal)
 
 
 def _names(symbols: str | None) -> list[str] | None:
@@ -118,17 +150,7 @@ def _served(call: Call, metrics: MetricsCollector, address: str | None) -> Itera
         serving.stop()
 
 
-async def _trade(
-    call: Call,
-    provider: RecordedProvider,
-    stop: Stop,
-    metrics: MetricsCollector,
-    session: str,
-    speed: float | None,
-    seed: int,
-    resumes: bool,
-    account: str | None,
-) -> SessionSummary:
+async def _trade(call: Call, provider: RecordedProvider, stop: Stop, **how: Any) -> SessionSummary:
     settings = call.settings
     async with Ledger.connect(
         settings.store, portfolio=settings.portfolio, patience=settings.patience
@@ -136,12 +158,7 @@ async def _trade(
         return await run_paper_session(
             ledger,
             provider,
-            session=session,
-            seed=seed,
-            start="resume" if resumes else "clean",
-            speed=speed,
-            account_path=account,
-            metrics=metrics,
             progress=show_progress(call.screen),
             should_stop=stop.is_wanted,
+            **how,
         )
