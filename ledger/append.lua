@@ -16,26 +16,25 @@
 
 local P = 4294967291 -- the largest prime below 2^32; see ledger/entry.py
 
-local function refuse_type(key, wanted)
-  local found = redis.call('TYPE', key)['ok']
-  if found ~= 'none' and found ~= wanted then
-    return {'wrongtype', key, found, wanted}
+-- Every key is read before the first write, so a key of another type shows here.
+local problem
+local function read(key, wanted, ...)
+  local found = redis.pcall(...)
+  if type(found) == 'table' and found['err'] then
+    problem = found
+    if string.find(found['err'], 'WRONGTYPE', 1, true) then
+      problem = {'wrongtype', key, redis.call('TYPE', key)['ok'], wanted}
+    end
   end
+  return found
 end
 
 local streams, claims = tonumber(ARGV[12]), tonumber(ARGV[13])
-local problem = refuse_type(KEYS[1], 'hash') or refuse_type(KEYS[2], 'hash')
-  or refuse_type(KEYS[3], 'hash') or refuse_type(KEYS[4], 'stream') or refuse_type(KEYS[5], 'hash')
-for i = 6, 5 + streams do
-  problem = problem or refuse_type(KEYS[i], 'stream')
-end
-for i = 6 + streams, 5 + streams + claims do
-  problem = problem or refuse_type(KEYS[i], 'hash')
-end
-if problem then return problem end
 
 -- Exactly once: a commit that is there is answered with its first outcome, whoever asks.
-local done = redis.call('HGET', KEYS[5], ARGV[2])
+local done = read(KEYS[5], 'hash', 'HGET', KEYS[5], ARGV[2])
+read(KEYS[4], 'stream', 'XLEN', KEYS[4])
+if problem then return problem end
 if done then
   local found = redis.call('XRANGE', KEYS[4], done, done)
   if not found[1] then return {'recorded', done} end
@@ -43,11 +42,13 @@ if done then
 end
 
 if ARGV[5] ~= '' then
-  local epoch = redis.call('HGET', KEYS[3], ARGV[4]) or '0'
+  local epoch = read(KEYS[3], 'hash', 'HGET', KEYS[3], ARGV[4]) or '0'
+  if problem then return problem end
   if epoch ~= ARGV[5] then return {'fenced', epoch} end
 end
 
-local meta = redis.call('HMGET', KEYS[1], 'seq', 'recorded_at', 'control', 'occurred')
+local meta = read(KEYS[1], 'hash', 'HMGET', KEYS[1], 'seq', 'recorded_at', 'control', 'occurred')
+if problem then return problem end
 local seq = tonumber(meta[1] or '0')
 local control = meta[3] or '0'
 if ARGV[6] ~= '' and tonumber(ARGV[6]) ~= seq then return {'conflict', seq} end
@@ -57,24 +58,29 @@ local revisions = {}
 for i = 1, streams do
   local at = 13 + (i - 1) * 8
   local symbol, expected = ARGV[at + 1], ARGV[at + 2]
-  local revision = redis.call('HGET', KEYS[2], symbol) or '0'
+  local revision = read(KEYS[2], 'hash', 'HGET', KEYS[2], symbol) or '0'
+  if problem then return problem end
   if expected ~= '' and expected ~= revision then return {'stale', symbol} end
   -- What was tried on a commit sent just before is taken only on that very commit: another one of
   -- as many events in its place would have the same revision.
   if ARGV[at + 8] ~= '' then
-    local tail = redis.call('XREVRANGE', KEYS[5 + i], '+', '-', 'COUNT', 1)[1]
+    local tail = read(KEYS[5 + i], 'stream', 'XREVRANGE', KEYS[5 + i], '+', '-', 'COUNT', 1)[1]
+    if problem then return problem end
     if not tail or tail[2][2] ~= ARGV[at + 8] then return {'stale', symbol} end
   end
   revisions[i] = tonumber(revision)
   local last = string.format('%.0f', seq + tonumber(ARGV[at + 4]))
-  if redis.call('XRANGE', KEYS[5 + i], last, '+', 'COUNT', 1)[1] then
+  local ahead = read(KEYS[5 + i], 'stream', 'XRANGE', KEYS[5 + i], last, '+', 'COUNT', 1)
+  if problem then return problem end
+  if ahead[1] then
     return {'ahead', symbol, string.format('%.0f', seq)}
   end
 end
 
 for i = 1, claims do
   local field = ARGV[13 + streams * 8 + i]
-  local taken = redis.call('HGET', KEYS[5 + streams + i], field)
+  local taken = read(KEYS[5 + streams + i], 'hash', 'HGET', KEYS[5 + streams + i], field)
+  if problem then return problem end
   if taken then return {'claimed', field, taken} end
 end
 

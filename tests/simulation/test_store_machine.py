@@ -304,8 +304,8 @@ class StoreMachine(RuleBasedStateMachine):
         state, book = self.ledgers[1].state(seq), Book(self.log[:seq])
         held = {each: (p.symbol, int(p.quantity)) for each, p in state.positions.items()}
         assert held == {each: p for each, p in book.positions.items() if p[1]}
-        working = {each: found for each, found in book.orders.items() if found[1]}
-        assert set(state.orders) == set(working)
+        orders = {each: (o.symbol, o.status.is_working) for each, o in state.orders.items()}
+        assert orders == book.orders
         assert state.seq == seq
 
     @invariant()
