@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
 
 __all__ = ["BookServer", "SentBook"]
 
@@ -78,16 +80,19 @@ class BookServer:
         self._connection_count += 1
         number = self._connection_count
         self._open[number] = connection
-        try:
-            symbols = msgspec.json.decode(await connection.recv())["symbols"]
-            for sequence in itertools.count():
-                for symbol in symbols if self.mode != "silent" else ():
-                    await connection.send(self._message(number, symbol, sequence))
-                await asyncio.sleep(_PAUSE_SECONDS)
-        except ConnectionClosed:
-            self.ended_at.setdefault(number, datetime.now(UTC))
-        finally:
-            del self._open[number]
+        with suppress(ConnectionClosed):  # found out by sending
+            await self._send(number, connection)
+        self.ended_at.setdefault(number, datetime.now(UTC))
+        del self._open[number]
+
+    async def _send(self, number: int, connection: ServerConnection) -> None:
+        symbols = msgspec.json.decode(await connection.recv())["symbols"]
+        sequence = 0
+        while connection.state is State.OPEN:
+            for symbol in symbols if self.mode != "silent" else ():
+                await connection.send(self._message(number, symbol, sequence))
+            sequence += 1
+            await asyncio.sleep(_PAUSE_SECONDS)
 
     def _message(self, number: int, symbol: str, sequence: int) -> str:
         ask, now = Decimal(next(self._asks)).scaleb(-2), datetime.now(UTC)
