@@ -142,6 +142,12 @@ class Dealer:
         finally:
             self._in_flight -= ids
 
+    async def withhold(self, orders: Sequence[PlannedOrder], reason: str) -> None:
+        """Send nothing of a trade that is recorded, and record that."""
+        await self.record(
+            (), also=[self._rejected(order, f"not sent: {reason}") for order in orders]
+        )
+
     async def cancel(self, cancel: Cancel) -> None:
         """Withdraw an order; what came first, its end or a fill, is recorded."""
         account = self._journal.accounts.symbols[cancel.symbol]
@@ -247,11 +253,15 @@ class Dealer:
         return None
 
     def _not_sent(self, order: PlannedOrder, before: PlannedOrder) -> OrderRejected:
+        name = before.request.client_order_id
+        return self._rejected(order, f"not sent: order {name} before it was not taken")
+
+    def _rejected(self, order: PlannedOrder, reason: str) -> OrderRejected:
         return OrderRejected(
             symbol=order.request.symbol,
             occurred_at=self._clock(),
             order_id=order.request.client_order_id,
-            reason=f"not sent: order {before.request.client_order_id} before it was not taken",
+            reason=reason,
         )
 
     async def _on_strangers(self, reports: Sequence[Report]) -> list[Event]:

@@ -70,6 +70,18 @@ class LatestBooks:
             self.stale_count += 1
             return None
 
+    def is_fresh(self, book: Book, now: datetime) -> bool:
+        """Whether a book handed out earlier may still be traded on.
+
+        One that a newer book has replaced is as old as that one and what lies between the two.
+        """
+        with self._lock:
+            received = self._received.get(book.symbol)
+            if received is None:
+                return False
+            age = abs(now - received.received_at) + (received.book.occurred_at - book.occurred_at)
+            return age <= self._stale_after
+
     def forget(self) -> None:
         """Make every book stale: the connection has gone, and with it its numbering."""
         with self._lock:

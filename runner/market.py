@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
-__all__ = ["Book", "MarketDataProvider", "Snapshot"]
+__all__ = ["Book", "MarketDataProvider", "PerishableProvider", "Snapshot"]
 
 
 class Book(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,3 +80,11 @@ class MarketDataProvider(Protocol):
 
     async def astop(self) -> None:
         """Stop and release everything; idempotent."""
+
+
+@runtime_checkable
+class PerishableProvider(Protocol):
+    """A provider whose books go stale, also while a runner decides on them."""
+
+    def is_fresh(self, book: Book) -> bool:
+        """Whether a book that was handed out may still be traded on."""

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, ExitStack
 from datetime import timedelta
 
 from ledger.errors import InvalidInput
-from runner.market import MarketDataProvider, Snapshot
+from runner.market import Book, MarketDataProvider, PerishableProvider, Snapshot
 
 __all__ = ["PairProvider"]
 
@@ -74,6 +74,11 @@ class PairProvider:
                 for venue, provider in self._providers.items()
             },
         )
+
+    def is_fresh(self, book: Book) -> bool:
+        """Whether a book that was handed out may still be traded on at its venue."""
+        provider = self._providers[book.venue]
+        return not isinstance(provider, PerishableProvider) or provider.is_fresh(book)
 
     def start(self) -> None:
         """Start both providers; if one fails, the other is stopped again."""

@@ -15,7 +15,7 @@ from runner.dealing import Dealer
 from runner.engine import Engine
 from runner.figures import Count, Duration
 from runner.journal import Journal
-from runner.market import MarketDataProvider, Snapshot
+from runner.market import MarketDataProvider, PerishableProvider, Snapshot
 from runner.planning import Plan, marks_of, plan_trades, split_events, stamp_of
 from runner.recording import tried
 from runner.recovery import TradingDay
@@ -70,7 +70,10 @@ class Passes:
         plans = await self._decide(snapshots)
         for snapshot, plan in zip(snapshots, plans, strict=True):
             for orders in plan.trades:
-                await self._dealer.carry_out(orders)
+                if self._holds(snapshot):
+                    await self._dealer.carry_out(orders)
+                else:
+                    await self._dealer.withhold(orders, "its book became stale on the way")
             for cancel in plan.cancels:
                 await self._dealer.cancel(cancel)
             if plan.refused_count:
@@ -99,7 +102,8 @@ class Passes:
             await self._journal.catch_up()
             earned = await self._day.earned_before(self._clock())
             trial, plans = tried(self._journal.accounts, events), []
-            for snapshot, wants in zip(snapshots, wanted, strict=True):
+            for snapshot, wishes in zip(snapshots, wanted, strict=True):
+                wants = wishes if self._holds(snapshot) else ()
                 plan, trial = plan_trades(
                     snapshot, wants, trial, venue=self._dealer.default_venue, before_today=earned
                 )
@@ -108,6 +112,16 @@ class Passes:
             if events:
                 await self._journal.append(events)
         return plans
+
+    def _holds(self, snapshot: Snapshot) -> bool:
+        """Whether a snapshot may be traded on, now that the store or others were waited for."""
+        provider = self._provider
+        if not isinstance(provider, PerishableProvider):
+            return True
+        stale = [book.symbol for book in snapshot.books if not provider.is_fresh(book)]
+        if stale:
+            log.warning("%s became stale while it was decided on: nothing is sent", stale)
+        return not stale
 
     async def _split(self, snapshot: Snapshot) -> None:
         """Let a split take effect once: the id of its commit is kept by the ledger for good."""

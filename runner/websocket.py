@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidURI, WebSocketException
@@ -23,12 +23,11 @@ from websockets.uri import parse_uri
 from ledger.errors import InvalidInput
 from runner.dialects import BadMessage, Dialect
 from runner.latest_books import LatestBooks
-from runner.market import Snapshot
+from runner.market import Book, Snapshot
 
 __all__ = ["Backoff", "WebSocketProvider"]
 
 _LOG = logging.getLogger(__name__)
-_CLOSE_TIMEOUT_SECONDS = 1.0
 
 
 class Backoff(NamedTuple):
@@ -46,9 +45,6 @@ class Backoff(NamedTuple):
         """Return a wait between 0 and ``base`` doubled with each failure in a row."""
         doubled = self.base.total_seconds() * 2.0 ** min(failure_count, 32)
         return jitter.uniform(0.0, min(self.cap.total_seconds(), doubled))
-
-
-_BACKOFF: Final = Backoff()
 
 
 class WebSocketProvider:
@@ -92,7 +88,7 @@ class WebSocketProvider:
         clock: Callable[[], datetime],
         stale_after: timedelta,
         jitter: random.Random,
-        backoff: Backoff = _BACKOFF,
+        backoff: Backoff | None = None,
         max_delay: timedelta | None = None,
         connect_timeout: timedelta = timedelta(seconds=10),
         silence_timeout: timedelta = timedelta(seconds=60),
@@ -107,7 +103,7 @@ class WebSocketProvider:
         self._dialect = dialect
         self._clock = clock
         self._jitter = jitter
-        self._backoff = backoff
+        self._backoff = backoff or Backoff()
         self._max_delay = max_delay
         self._connect_seconds = connect_timeout.total_seconds()
         self._silence_seconds = silence_timeout.total_seconds()
@@ -156,6 +152,10 @@ class WebSocketProvider:
     async def aget_latest_snapshot(self, symbol: str) -> Snapshot | None:
         """Return what :meth:`get_latest_snapshot` returns."""
         return self.get_latest_snapshot(symbol)
+
+    def is_fresh(self, book: Book) -> bool:
+        """Whether a book that was handed out may still be traded on."""
+        return self._latest.is_fresh(book, self._clock())
 
     async def astart(self) -> None:
         """Begin to provide, in the running event loop; idempotent."""
@@ -243,7 +243,7 @@ class WebSocketProvider:
         async with connect(
             self._url,
             open_timeout=self._connect_seconds,
-            close_timeout=_CLOSE_TIMEOUT_SECONDS,
+            close_timeout=1.0,
             proxy=self._proxy,
         ) as connection:
             try:

@@ -158,6 +158,29 @@ async def test_a_runner_waits_for_its_feed_and_never_trades_on_a_stale_book(desk
     await check_accounts(desk)
 
 
+async def test_an_order_whose_book_became_stale_before_it_was_sent_is_not_sent(portfolio):
+    """The wait between recording and sending is as long as the store makes it."""
+    async with BookServer() as server, Ledger.connect(f"memory:{portfolio}") as ledger:
+        desk = Desk(ledger, server)
+        desk.feed._clock = lambda: utc_now() + placed_since(desk)
+        await until(lambda: desk.figure("trades_opened_total") > 0)
+        await desk.close()
+        assert desk.exchange.account().fills == ()
+        desk.exchange.close()
+        rejected = [r.event async for r in ledger.tail() if r.type == "OrderRejected"]
+        assert rejected
+        assert {event.reason for event in rejected} == {
+            "not sent: its book became stale on the way"
+        }
+
+
+def placed_since(desk) -> timedelta:
+    """The age of everything as soon as an order waits to be sent."""
+    accounts = desk.runner.accounts.symbols.values()
+    waits = any(o.status.is_working for account in accounts for o in account.orders.values())
+    return timedelta(seconds=10 if waits else 0)
+
+
 async def check_orders(desk) -> None:
     """Every order was made at the price of a book that was good and fresh, on its connection."""
     count = 0
