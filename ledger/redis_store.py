@@ -17,92 +17,14 @@ import hiredis
 import redis
 import redis.asyncio
 
-from ledger.errors import StoreError, StoreRefused, StoreUnavailable
 from ledger.locators import REPLY_TIMEOUT_S, Locator
+from ledger.redis_errors import Attempts, is_passing, refused, settled
 from ledger.scripts import SCRIPTS
 from ledger.store import Command, Reply
 
 __all__ = ["AsyncRedisConnection", "RedisConnection"]
 
 _LOADING: Final[list[Command]] = [("SCRIPT", "LOAD", script.source) for script in SCRIPTS.values()]
-_SLOWEST_RETRY_S: Final = 0.5
-
-_PASSING: Final = (
-    *("LOADING", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "BUSY"),
-    *("MOVED", "ASK", "READONLY", "NOSCRIPT", "UNBLOCKED"),
-)
-_HINTS: Final = {
-    "NOAUTH": "put the user and password into the URL: redis://user:password@host",
-    "WRONGPASS": "put the right user and password into the URL: redis://user:password@host",
-    "NOPERM": "grant this user reading and writing of the keys pledger:*",
-    "OOM": "the server is out of memory; raise maxmemory, and keep maxmemory-policy noeviction",
-    "MISCONF": "the server cannot write to its disk; see its log",
-    "WRONGTYPE": "another program uses a key of this portfolio",
-    "READONLY": "this is a replica; name the primary",
-}
-
-# The library takes the first word off the errors that it has a class for; one face reads them
-# through the library, and the other does not.
-_WORDS: Final[dict[type[redis.RedisError], str]] = {
-    redis.exceptions.AskError: "ASK",
-    redis.exceptions.ClusterDownError: "CLUSTERDOWN",
-    redis.exceptions.MasterDownError: "MASTERDOWN",
-    redis.exceptions.MovedError: "MOVED",
-    redis.exceptions.NoPermissionError: "NOPERM",
-    redis.exceptions.NoScriptError: "NOSCRIPT",
-    redis.exceptions.OutOfMemoryError: "OOM",
-    redis.exceptions.ReadOnlyError: "READONLY",
-    redis.exceptions.TryAgainError: "TRYAGAIN",
-}
-
-
-def _text(error: Exception) -> str:
-    """Return what the server said, whole."""
-    text = str(error)
-    word = _WORDS.get(type(error), "") if isinstance(error, redis.RedisError) else ""
-    if isinstance(error, redis.AuthenticationError):
-        word = "NOAUTH" if "required" in text else "WRONGPASS"
-    return text if text.startswith(word) else f"{word} {text}"
-
-
-def _hint(text: str) -> str:
-    # A command that is forbidden inside the script is told without the word.
-    word = "NOPERM" if "user executing the script" in text else text.split(" ", 1)[0]
-    return _HINTS.get(word, "")
-
-
-class _Attempts:
-    """Counts down the patience of one exchange."""
-
-    def __init__(self, locator: Locator, patience: float) -> None:
-        self._locator = locator
-        self._patience = patience
-        self._deadline: float | None = None
-        self._delay = 0.01
-
-    def next_delay(self, error: Exception) -> float:
-        """Return how long to wait before the next attempt, or raise that there is none."""
-        now = time.monotonic()
-        if self._deadline is None:
-            self._deadline = now + self._patience
-        if now >= self._deadline:
-            raise _unavailable(self._locator, error, self._patience) from error
-        self._delay = min(self._delay * 2, _SLOWEST_RETRY_S)
-        return min(self._delay, self._deadline - now)
-
-
-def _unavailable(locator: Locator, error: Exception, patience: float) -> StoreError:
-    if isinstance(error, redis.ResponseError) and _hint(_text(error)):
-        return _refused(locator, error)
-    return StoreUnavailable(
-        f"the store {locator.shown} cannot be reached: {error} (tried for {patience:g} s)",
-        hint="start it, or name another with --store; pledger doctor checks it",
-    )
-
-
-def _refused(locator: Locator, error: Exception) -> StoreRefused:
-    text = _text(error)
-    return StoreRefused(f"the store {locator.shown} refuses: {text}", hint=_hint(text))
 
 
 def _packed(commands: Sequence[Command]) -> bytes:
@@ -116,25 +38,6 @@ def _packed(commands: Sequence[Command]) -> bytes:
         for command in commands
         for script in (SCRIPTS.get(command[0]),)
     )
-
-
-def _is_passing(error: redis.RedisError) -> bool:
-    """Whether the same command may succeed a little later, or on a new connection."""
-    if isinstance(error, redis.AuthenticationError | redis.exceptions.AuthorizationError):
-        return False
-    if isinstance(error, redis.ConnectionError | redis.TimeoutError):
-        return True
-    return _text(error).startswith(_PASSING)
-
-
-def _settled(locator: Locator, replies: list[Reply]) -> list[Reply]:
-    """Raise the first error among replies: a passing one as it is, any other as a refusal."""
-    for reply in replies:
-        if isinstance(reply, redis.RedisError):
-            if _is_passing(reply):
-                raise reply
-            raise _refused(locator, reply)
-    return replies
 
 
 def _error_from(reply: Reply) -> Reply:
@@ -154,20 +57,22 @@ class RedisConnection:
         self._locator = locator
         self._patience = patience
         self._raw: Any = None
+        self._is_loaded = False
         self._lock = threading.Lock()
 
     def exchange(self, commands: Sequence[Command]) -> list[Reply]:
         """Send all commands at once and return their replies in order."""
-        attempts = _Attempts(self._locator, self._patience)
+        attempts = Attempts(self._locator, self._patience)
         packed = _packed(commands)
+        runs_script = any(command[0] in SCRIPTS for command in commands)
         with self._lock:
             while True:
                 try:
-                    return _settled(self._locator, self._once(packed, len(commands)))
+                    return settled(self._locator, self._once(packed, len(commands), runs_script))
                 except (redis.RedisError, OSError) as error:
                     self._drop()
-                    if isinstance(error, redis.RedisError) and not _is_passing(error):
-                        raise _refused(self._locator, error) from error
+                    if isinstance(error, redis.RedisError) and not is_passing(error):
+                        raise refused(self._locator, error) from error
                     delay = attempts.next_delay(error)
                     self._locator.lost()
                     time.sleep(delay)
@@ -175,11 +80,15 @@ class RedisConnection:
                     self._drop()  # a reply may be under way that nobody would read
                     raise
 
-    def _once(self, packed: bytes, count: int) -> list[Reply]:
+    def _once(self, packed: bytes, count: int, runs_script: bool) -> list[Reply]:
         if self._raw is None:
             self._raw = self._locator.connection()
             self._raw.connect()
-            self._send(_packed(_LOADING), len(_LOADING))
+            self._is_loaded = False
+        # Only for who runs one: to read, a user needs no right to load scripts.
+        if runs_script and not self._is_loaded:
+            settled(self._locator, self._send(_packed(_LOADING), len(_LOADING)))
+            self._is_loaded = True
         return self._send(packed, count)
 
     def _send(self, packed: bytes, count: int) -> list[Reply]:
@@ -212,21 +121,25 @@ class AsyncRedisConnection:
         self._locator = locator
         self._patience = patience
         self._raw: Any = None
+        self._is_loaded = False
         self._parser = hiredis.Reader()
         self._lock = asyncio.Lock()
 
     async def exchange(self, commands: Sequence[Command]) -> list[Reply]:
         """Send all commands at once and return their replies in order."""
-        attempts = _Attempts(self._locator, self._patience)
+        attempts = Attempts(self._locator, self._patience)
         packed = _packed(commands)
+        runs_script = any(command[0] in SCRIPTS for command in commands)
         async with self._lock:
             while True:
                 try:
-                    return _settled(self._locator, await self._once(packed, len(commands)))
+                    return settled(
+                        self._locator, await self._once(packed, len(commands), runs_script)
+                    )
                 except (redis.RedisError, OSError) as error:
                     await self._drop()
-                    if isinstance(error, redis.RedisError) and not _is_passing(error):
-                        raise _refused(self._locator, error) from error
+                    if isinstance(error, redis.RedisError) and not is_passing(error):
+                        raise refused(self._locator, error) from error
                     delay = attempts.next_delay(error)
                     await asyncio.to_thread(self._locator.lost)  # may start a server
                     await asyncio.sleep(delay)
@@ -234,7 +147,7 @@ class AsyncRedisConnection:
                     await self._drop()  # a reply may be under way that nobody would read
                     raise
 
-    async def _once(self, packed: bytes, count: int) -> list[Reply]:
+    async def _once(self, packed: bytes, count: int, runs_script: bool) -> list[Reply]:
         if self._raw is None:
             self._raw = self._locator.aconnection()
             self._parser = hiredis.Reader()
@@ -244,7 +157,10 @@ class AsyncRedisConnection:
                 if isinstance(error.__cause__, redis.AuthenticationError):
                     raise error.__cause__ from None
                 raise
-            await self._send(_packed(_LOADING), len(_LOADING))
+            self._is_loaded = False
+        if runs_script and not self._is_loaded:
+            settled(self._locator, await self._send(_packed(_LOADING), len(_LOADING)))
+            self._is_loaded = True
         return await self._send(packed, count)
 
     async def _send(self, packed: bytes, count: int) -> list[Reply]:
