@@ -159,6 +159,26 @@ class LiveMarket(msgspec.Struct, frozen=True, kw_only=True):
         )
         return PaperExchange(behaviour, clock=utc_now, path=path)
 
+    def runner(
+        self,
+        ledger: Ledger,
+        feed: LiveFeed,
+        config: RunnerConfig,
+        exchange: PaperExchange,
+        session: SessionConfig,
+        metrics: MetricsCollector | None,
+    ) -> LiveRunner:
+        """Return a runner of the trend strategy, not started."""
+        return LiveRunner(
+            ledger,
+            config=config,
+            provider=feed,
+            engine=self.engine(),
+            exchanges={exchange.name: exchange},
+            session=session,
+            metrics=metrics,
+        )
+
 
 async def run_live_session(
     ledger: Ledger,
@@ -188,14 +208,8 @@ async def run_live_session(
     """
     terms = market or LiveMarket()
     with closing(terms.exchange(config.symbols, seed, account_path)) as exchange:
-        runner = LiveRunner(
-            ledger,
-            config=config,
-            provider=feed,
-            engine=terms.engine(),
-            exchanges={exchange.name: exchange},
-            session=terms.entered(session, start),
-            metrics=metrics,
+        runner = terms.runner(
+            ledger, feed, config, exchange, terms.entered(session, start), metrics
         )
         watch = FeedWatch(feed, config.symbols, stale_after)
         watching = asyncio.create_task(_watch(runner, watch, progress, should_stop))
