@@ -95,7 +95,7 @@ def run(
         "session": session,
         "seed": seed,
         "start": "resume" if resumes else "clean",
-        "account_path": account,
+        "account_path": _account(account),
         "metrics": metrics,
     }
     source = live_source(feed, url, dialect, names, runtime, speed)
@@ -132,6 +132,14 @@ def _names(symbols: str | None) -> list[str] | None:
     if not all(names):
         raise InvalidInput(f"--symbols: {symbols!r} names an empty symbol", hint="write AAPL,MSFT")
     return names
+
+
+def _account(path: str | None) -> Path | None:
+    if path is None:
+        return None
+    if not Path(path).absolute().parent.is_dir():
+        raise InvalidInput(f"--account: the directory of {path} is not there", hint="make it first")
+    return Path(path)
 
 
 @contextmanager

@@ -97,6 +97,7 @@ WRONG = {
         ("run --feed ws://localhost --for soon --symbols AAA",),
         ("run --dialect upbit",),
         ("run --for 10s",),
+        ("run --account missing/account.db",),
     ],
     "diff": [("diff",), ("diff '#1' yesterday",), ("diff '#1' '#99'",)],
     "explain": [("explain",), ("explain equty",), ("explain equity --at yesterday",)],
