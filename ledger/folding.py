@@ -13,6 +13,7 @@ from ledger.event import Recorded
 from ledger.evolve import fold_chunks, fold_runs
 from ledger.heads import Head, commit_at, head, revisions_at
 from ledger.keys import Keys
+from ledger.live import lost_events
 from ledger.reading import PageReader
 from ledger.rebuilding import ChunkReader
 from ledger.snapshot import latest_snapshot, save
@@ -122,9 +123,16 @@ def _revisions(accounts: Accounts, symbols: Iterable[str]) -> dict[str, int]:
 
 
 def catch_up(keys: Keys, accounts: Accounts, name: str) -> Steps[None]:
-    """Fold what has been appended to one stream since its account was folded."""
+    """Fold what has been appended to one stream since its account was folded.
+
+    Raises:
+        LedgerDamaged: What has to be read is not what was written, or the store lost events that
+            the account has.
+    """
     last = yield from head(keys)
     account = accounts.account(name)
+    if last.seq < account.seq:
+        raise lost_events(account.seq, last.seq)
     reader = PageReader(
         keys,
         [name],

@@ -206,7 +206,7 @@ def test_writer_tail_and_group_go_on_by_themselves_when_a_replica_takes_over(clu
     assert (verification.ok, verification.event_count) == (True, count)
 
 
-def test_a_tail_says_so_when_the_replica_had_not_got_what_was_acknowledged(cluster):
+def test_tail_and_writer_say_so_when_the_replica_had_not_got_what_was_acknowledged(cluster):
     with Ledger.sync.connect(cluster.url, patience=30) as ledger:
         begin(ledger)
         with ledger.tail(follow=True) as tail:
@@ -219,6 +219,8 @@ def test_a_tail_says_so_when_the_replica_had_not_got_what_was_acknowledged(clust
             cluster.take_over()
             with pytest.raises(LedgerDamaged, match="lost events: #3 was read, its last one is #1"):
                 next(tail)
+        with pytest.raises(LedgerDamaged, match="lost events: #3 was read, its last one is #1"):
+            ledger.append(PriceMarked(symbol="AAA", price=3))
     with Ledger.sync.connect(cluster.safe_url) as ledger:
         assert ledger.append(PriceMarked(symbol="AAA", price=3)).seq == 2
         assert verify(ledger, full=True).ok
