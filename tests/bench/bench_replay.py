@@ -7,6 +7,7 @@ three for what reads the whole log. *Cold* is the first time in the process, *wa
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import random
 import statistics
@@ -19,6 +20,8 @@ from workload import commits, opening
 
 import replay
 from ledger import Ledger
+from runner.paper_session import run_paper_session
+from runner.recorded import RecordedProvider, shipped_prices
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -50,21 +53,31 @@ def show(name: str, work: Callable[[], object], fold: float, rounds: int = 5) ->
     )
 
 
-def ask(url: str) -> None:
-    """Ask every question of the session."""
+async def demo(url: str) -> None:
+    """Run the demo's session into a portfolio of that name."""
+    async with Ledger.connect(url, portfolio="demo") as ledger:
+        await run_paper_session(ledger, RecordedProvider(shipped_prices()), session="demo")
+
+
+def ask(url: str, portfolio: str, symbol: str, condition: str) -> None:
+    """Ask every question of the session in a portfolio."""
     chance = random.Random(5)
-    with Ledger.sync.connect(url) as ledger:
+    with Ledger.sync.connect(url, portfolio=portfolio) as ledger:
         last = ledger.head().seq
         fold = statistics.median(
             seconds(lambda: ledger.accounts(use_snapshots=False)) for _ in range(3)
         )
-    print(f"one full fold from nothing: {fold:.2f} s; the last column is in such folds")
-    session = replay.open(store=url)
+    print(f"{portfolio}, {last:,} events: one full fold {fold:.2f} s, the unit of the last column")
+    session = replay.open(store=url, portfolio=portfolio)
     here = last // 2
     show("at a random event", lambda: session.at(seq=chance.randrange(1, last)), fold)
     show("diff of 1,000 events", lambda: session.diff(here, here + 1_000), fold)
-    show("explain one symbol's figure", lambda: session.explain("positions.S1.realized_pnl"), fold)
-    show("find 'equity < 1000000'", lambda: session.find("equity < 1000000"), fold, rounds=3)
+    show(
+        "explain one symbol's figure",
+        lambda: session.explain(f"positions.{symbol}.realized_pnl"),
+        fold,
+    )
+    show(f"find {condition!r}", lambda: session.find(condition), fold, rounds=3)
     show("equity at 10,000 points", lambda: session.equity(points=10_000), fold, rounds=3)
     show("pnl by symbol", lambda: session.pnl(by="symbol"), fold, rounds=3)
     show("trades", lambda: session.trades().rows(), fold, rounds=3)
@@ -77,8 +90,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         url = f"embedded:{directory}/store"
         with Ledger.sync.connect(url):
+            asyncio.run(demo(url))
+            ask(url, "demo", "AAPL", "equity < 99000")
             fill(url, total)
-            ask(url)
+            ask(url, "main", "S1", "equity < 1000000")
 
 
 if __name__ == "__main__":
