@@ -149,7 +149,8 @@ class AsyncRedisConnection:
 
     async def _once(self, packed: bytes, count: int, runs_script: bool) -> list[Reply]:
         if self._raw is None:
-            self._raw = self._locator.aconnection()
+            # In a cluster it asks for the node first, and a node that hangs takes seconds.
+            self._raw = await asyncio.to_thread(self._locator.aconnection)
             self._parser = hiredis.Reader()
             try:
                 await self._raw.connect()
