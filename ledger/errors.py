@@ -7,7 +7,8 @@
     │   ├── InvalidAmount         not an exact finite number
     │   ├── InvalidEvent          a missing or surplus field, an unknown type
     │   ├── InvalidMoment         not a moment of the grammar
-    │   └── MissingRate           a figure needs a rate nobody has recorded
+    │   ├── MissingRate           a figure needs a rate nobody has recorded
+    │   └── BadMessage            of runner.dialects: a venue's message cannot be read
     ├── NotFound                  no such session, symbol, order or event          exit 3
     ├── LedgerDamaged             the log cannot be what was written               exit 4
     │   └── SnapshotDamaged       a snapshot is not what its digest says
@@ -15,11 +16,15 @@
     │   ├── StoreUnavailable      no connection, or it broke
     │   └── StoreRefused          wrong password, missing right, read-only, full
     ├── SchemaTooNew              written by a newer build                         exit 6
-    └── AppendRefused             nothing of the commit was recorded               exit 7
-        ├── RuleViolation         the state cannot take the event
-        ├── RevisionConflict      others appended first; carries their events
-        ├── Fenced                a newer run of this writer has taken over
-        └── CommitMismatch        that commit id was used for other content
+    ├── AppendRefused             nothing of the commit was recorded               exit 7
+    │   ├── RuleViolation         the state cannot take the event
+    │   ├── RevisionConflict      others appended first; carries their events
+    │   ├── Fenced                a newer run of this writer has taken over
+    │   └── CommitMismatch        that commit id was used for other content
+    ├── Relieved                  of ledger.holds: another consumer has taken over exit 7
+    └── QueueStopped              of runner.metrics: an update came after its end  exit 1
+
+Where a module is named, the class stands there; all others stand here.
 """
 
 from __future__ import annotations

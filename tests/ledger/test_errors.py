@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 
 import pytest
 
 import ledger
+import replay
+import runner
 from ledger import errors
 from ledger.errors import InvalidAmount, LedgerDamaged, LedgerError, MissingRate, RevisionConflict
 
@@ -29,7 +33,25 @@ CODES = {
     "RevisionConflict": ("conflict", 7),
     "Fenced": ("fenced", 7),
     "CommitMismatch": ("commit_mismatch", 7),
+    "Relieved": ("relieved", 7),
+    "BadMessage": ("bad_message", 2),
+    "QueueStopped": ("metrics_queue_stopped", 1),
 }
+
+
+def defined() -> dict[str, type[LedgerError]]:
+    """Every class of error that any module of the product defines."""
+    for package in (ledger, runner, replay):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    found, new = {}, [LedgerError]
+    while new:
+        kind = new.pop()
+        if kind.__module__.partition(".")[0] in ("ledger", "runner", "replay"):
+            found[kind.__name__] = kind
+        new += kind.__subclasses__()
+    return found
 
 
 def drawn() -> dict[str, str]:
@@ -49,28 +71,31 @@ def drawn() -> dict[str, str]:
 
 def test_the_tree_is_drawn_as_it_is() -> None:
     assert drawn() == {
-        name: "" if name == "LedgerError" else getattr(errors, name).__mro__[1].__name__
-        for name in errors.__all__
+        name: "" if kind is LedgerError else kind.__mro__[1].__name__
+        for name, kind in defined().items()
     }
 
 
-def test_every_error_is_public() -> None:
-    classes = {
-        name
-        for name, found in vars(errors).items()
-        if isinstance(found, type) and issubclass(found, LedgerError)
-    }
-    assert classes == set(errors.__all__) == set(CODES)
-    assert classes <= set(ledger.__all__)
+def test_an_error_that_stands_elsewhere_is_drawn_with_its_place() -> None:
+    places = dict(re.findall(r"(\w+) +of ([\w.]+):", errors.__doc__ or ""))
+    assert set(places) == set(drawn()) - set(errors.__all__)
+    for name, place in places.items():
+        assert name in importlib.import_module(place).__all__
+
+
+def test_every_error_of_the_ledger_is_public() -> None:
+    of_ledger = {name for name, kind in defined().items() if "ledger." in kind.__module__}
+    assert set(errors.__all__) < of_ledger <= set(ledger.__all__)
 
 
 @pytest.mark.parametrize("name", CODES)
 def test_codes_and_exit_codes_are_what_scripts_rely_on(name: str) -> None:
-    kind = getattr(errors, name)
+    kind = defined()[name]
     assert (kind.code, kind.exit_code) == CODES[name]
 
 
 def test_codes_are_told_apart() -> None:
+    assert set(defined()) == set(CODES)
     assert len({code for code, _ in CODES.values()}) == len(CODES)
 
 
