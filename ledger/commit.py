@@ -28,21 +28,17 @@ from ledger.events import (
     SessionHalted,
     SessionStarted,
 )
+from ledger.instants import moment_from_us
 from ledger.keys import Keys
 from ledger.store import APPEND, Command, Reply
 
-__all__ = ["Commit", "Draft", "Expected", "at_time", "moment_from_us"]
+__all__ = ["Commit", "Draft", "Expected", "at_time"]
 
 Expected = int | Mapping[str, int] | None
 """What an append demands: the portfolio's last sequence number, or revisions by symbol."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _CONTROL: Final = (SessionStarted, SessionEnded, SessionHalted, CostBasisChosen, EventReversed)
-
-
-def moment_from_us(microseconds: int) -> datetime:
-    """Return the moment this many microseconds after 1970 began, in UTC."""
-    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def _ms_from_moment(moment: datetime) -> int:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import msgspec
 
 from ledger.clock import utc_now
-from ledger.commit import moment_from_us
 from ledger.entry import entry_from_reply, feed_entry_from_reply
 from ledger.errors import StoreRefused
+from ledger.instants import moment_from_us
 from ledger.keys import Keys
 from ledger.store import Steps
 

@@ -28,17 +28,20 @@ from zlib import crc32
 
 from ledger.codec import decode_events
 from ledger.errors import LedgerDamaged
-from ledger.event import Event
+from ledger.event import Event, Recorded
+from ledger.instants import moment_from_us
 
 __all__ = [
     "Entry",
     "FeedEntry",
     "Run",
-    "damaged_entry",
+    "as_recorded",
     "entry_checksum",
     "entry_from_reply",
+    "events_from_entry",
     "feed_checksum",
     "feed_entry_from_reply",
+    "recorded_from_entry",
     "runs_from_entry",
 ]
 
@@ -61,7 +64,10 @@ class Run(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """An entry of a symbol's stream whose seal was found right; its events are still bytes."""
+    """An entry of a symbol's stream whose seal was found right; its events are still bytes.
+
+    ``seqs`` are the sequence numbers of its events, ascending, as many as ``event_count``.
+    """
 
     symbol: str
     last_seq: int
@@ -70,22 +76,13 @@ class Entry(NamedTuple):
     recorded_us: int
     commit: str
     writer: str
-    distances: str
+    seqs: Sequence[int]
     payload: bytes
-
-    @property
-    def seqs(self) -> Sequence[int]:
-        """The sequence number of each event, ascending."""
-        if self.distances:
-            return [self.last_seq - int(distance) for distance in self.distances.split(",")]
-        return range(self.last_seq - self.event_count + 1, self.last_seq + 1)
 
     @property
     def first_seq(self) -> int:
         """The sequence number of the first event."""
-        if self.distances:
-            return self.last_seq - int(self.distances.partition(",")[0])
-        return self.last_seq - self.event_count + 1
+        return self.seqs[0]
 
     @property
     def first_revision(self) -> int:
@@ -129,11 +126,6 @@ def _damaged(where: str, seq: int | None, problem: str) -> LedgerDamaged:
     return LedgerDamaged(f"the log is damaged{number}: an entry of {where} {problem}", seq=seq)
 
 
-def damaged_entry(entry: Entry, problem: str) -> LedgerDamaged:
-    """Build the error for an entry of a symbol's stream."""
-    return _damaged(_stream_name(entry.symbol), entry.last_seq, problem)
-
-
 def _stream_name(symbol: str) -> str:
     return f"the stream of {symbol}" if symbol else "the portfolio's own stream"
 
@@ -145,38 +137,102 @@ def entry_from_reply(symbol: str, reply: Sequence[Any]) -> Entry:
         LedgerDamaged: Its fields or its seal are not what was written.
     """
     entry_id, fields = reply
-    last_seq, revision = _numbers(entry_id)
+    last, _, revision = entry_id.partition(b"-")
+    last_seq, last_revision = int(last), int(revision)
     try:
         if len(fields) == 12:
-            _, commit, _, writer, _, time, _, count, _, seal, _, payload = fields
-            distances = ""
+            c, commit, w, writer, t, time, n, count, h, seal, e, payload = fields
+            distances, is_as_written = b"", (c, w, t, n, h, e) == _DENSE
         else:
-            _, commit, _, writer, _, time, _, count, _, seal, _, spread, _, payload = fields
-            distances = spread.decode()
-        entry = Entry(
-            symbol,
-            last_seq,
-            revision,
-            int(count),
-            int(time),
-            commit.decode(),
-            writer.decode(),
-            distances,
-            payload,
-        )
-        crc = entry_checksum(symbol, entry.commit, entry.writer, distances, payload)
-        intact = (crc + 3 * last_seq + 5 * revision + 7 * entry.recorded_us) % _PRIME == int(seal)
+            c, commit, w, writer, t, time, n, count, h, seal, d, distances, e, payload = fields
+            is_as_written = (c, w, t, n, h, d, e) == _SPARSE
+        known, recorded_us, event_count = symbol.encode(), int(time), int(count)
+        crc = crc32(payload, crc32(b"%b\n%b\n%b\n%b\n" % (known, commit, writer, distances)))
+        intact = (crc + 3 * last_seq + 5 * last_revision + 7 * recorded_us) % _PRIME == int(seal)
+        if intact and is_as_written:
+            seqs = _seqs(last_seq, event_count, distances)
+            return Entry(
+                symbol,
+                last_seq,
+                last_revision,
+                event_count,
+                recorded_us,
+                commit.decode(),
+                writer.decode(),
+                seqs,
+                payload,
+            )
     except ValueError:
-        intact = False
-    names = b",".join(fields[::2])
-    if not intact or names not in (b"c,w,t,n,h,e", b"c,w,t,n,h,d,e"):
-        raise _damaged(_stream_name(symbol), last_seq, "is not what was written")
-    return entry
+        pass  # said below, as for any other entry that is not what was written
+    raise _damaged(_stream_name(symbol), last_seq, "is not what was written")
 
 
-def _numbers(entry_id: bytes) -> tuple[int, int]:
-    first, _, second = entry_id.partition(b"-")
-    return int(first), int(second)
+_DENSE: Final = tuple(b"c w t n h e".split())
+_SPARSE: Final = tuple(b"c w t n h d e".split())
+
+
+def _seqs(last_seq: int, count: int, distances: bytes) -> Sequence[int]:
+    """Return the sequence numbers of an entry's events.
+
+    Raises:
+        ValueError: They are not as many as it has events, or do not ascend to its own.
+    """
+    if not distances:
+        if count < 1:
+            raise ValueError
+        return range(last_seq - count + 1, last_seq + 1)
+    seqs = [last_seq - int(distance) for distance in distances.split(b",")]
+    if len(seqs) != count or seqs[-1] != last_seq or seqs != sorted(set(seqs)):
+        raise ValueError
+    return seqs
+
+
+def events_from_entry(entry: Entry) -> list[Event]:
+    """Decode the events of an entry.
+
+    Raises:
+        LedgerDamaged: The entry does not hold as many events of its symbol as it says.
+        InvalidEvent, SchemaTooNew: An event cannot be decoded.
+    """
+    events = decode_events(entry.payload)
+    symbol = entry.symbol
+    if len(events) == entry.event_count:
+        for event in events:
+            if event.symbol != symbol:
+                break
+        else:
+            return events
+    problem = f"does not hold {entry.event_count} events of its own"
+    raise _damaged(_stream_name(symbol), entry.last_seq, problem)
+
+
+def recorded_from_entry(entry: Entry) -> list[Recorded]:
+    """Return the events of an entry as they were recorded.
+
+    Raises:
+        LedgerDamaged, InvalidEvent, SchemaTooNew: As :func:`events_from_entry`.
+    """
+    return as_recorded(entry, events_from_entry(entry), entry.seqs, entry.first_revision)
+
+
+def as_recorded(
+    entry: Entry, events: Sequence[Event], seqs: Sequence[int], revision: int
+) -> list[Recorded]:
+    """Return ``events``, a stretch of an entry, as recorded with ``seqs``, from a revision on."""
+    recorded_at = moment_from_us(entry.recorded_us)
+    commit, writer = entry.commit, entry.writer
+    numbers = range(revision, revision + len(events))
+    return [
+        Recorded(
+            seq=seq,
+            revision=number,
+            recorded_at=recorded_at,
+            event=event,
+            commit=commit,
+            writer=writer,
+        )
+        for number, seq, event in zip(numbers, seqs, events, strict=True)
+    ]
 
 
 def runs_from_entry(entry: Entry) -> list[Run]:
@@ -186,11 +242,9 @@ def runs_from_entry(entry: Entry) -> list[Run]:
         LedgerDamaged: The entry does not hold as many events as it says.
         InvalidEvent, SchemaTooNew: An event cannot be decoded.
     """
-    events = decode_events(entry.payload)
-    if len(events) != entry.event_count or {event.symbol for event in events} != {entry.symbol}:
-        raise damaged_entry(entry, f"does not hold {entry.event_count} events of its own")
+    events = events_from_entry(entry)
     rest = (entry.recorded_us, entry.commit, entry.writer)
-    if not entry.distances:
+    if isinstance(entry.seqs, range):
         return [Run(entry.first_seq, entry.first_revision, entry.symbol, events, *rest)]
     runs = []
     first = 0
@@ -210,7 +264,8 @@ def feed_entry_from_reply(reply: Sequence[Any]) -> FeedEntry:
         LedgerDamaged: Its fields or its seal are not what was written.
     """
     entry_id, fields = reply
-    last_seq, count = _numbers(entry_id)
+    last, _, events = entry_id.partition(b"-")
+    last_seq, count = int(last), int(events)
     try:
         _, commit, _, writer, _, time, _, occurred, _, fingerprint, _, seal, _, lines = (
             field.decode() for field in fields

@@ -17,7 +17,7 @@ from ledger.errors import RuleViolation
 from ledger.event import Event, PortfolioEvent, Recorded, SymbolEvent
 from ledger.events import EVENT_TYPES
 from ledger.evolver import EVOLVERS
-from ledger.rebuilding import Chunk
+from ledger.reading import Chunk
 
 __all__ = ["check", "check_all", "evolve", "fold", "fold_chunks", "fold_runs", "step"]
 
@@ -84,8 +84,8 @@ def fold_runs(accounts: Accounts, runs: Iterable[Run]) -> None:
 def fold_chunks(accounts: Accounts, chunks: Iterable[Chunk]) -> None:
     """Evolve ``accounts`` in place by the chunks of a page: what a rebuild does."""
     with exact():
-        for _, symbol, seqs, events in chunks:
-            _take(accounts, symbol, events, seqs)
+        for _, _, seqs, events, entry in chunks:
+            _take(accounts, entry.symbol, events, seqs)
 
 
 def evolve(accounts: Accounts, recorded: Recorded) -> None:

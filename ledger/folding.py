@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
+from operator import attrgetter
 
 from ledger.accounts import Accounts
-from ledger.commit import moment_from_us
-from ledger.entry import Run
-from ledger.errors import NotFound, StoreRefused
+from ledger.entry import FeedEntry, entry_from_reply, recorded_from_entry
+from ledger.errors import LedgerDamaged, NotFound, StoreRefused
 from ledger.event import Recorded
-from ledger.evolve import fold_chunks, fold_runs
+from ledger.evolve import fold, fold_chunks
 from ledger.heads import Head, commit_at, head, revisions_at
 from ledger.keys import Keys
 from ledger.live import lost_events
 from ledger.reading import PageReader
-from ledger.rebuilding import ChunkReader
 from ledger.snapshot import latest_snapshot, save
 from ledger.store import Steps
 
-__all__ = ["accounts_at", "catch_up", "read_runs", "recorded_from_runs", "within"]
+__all__ = ["accounts_at", "catch_up", "events_of_commit", "read_events", "within"]
 
 
 def within(until: int | None, last: Head) -> int:
@@ -79,7 +78,7 @@ def _fold_on(
     keys: Keys, accounts: Accounts, symbols: list[str], until: int, last: Head, *, is_whole: bool
 ) -> Steps[None]:
     """Fold what follows ``accounts.seq`` up to ``until`` into the accounts of ``symbols``."""
-    reader = ChunkReader(
+    reader = PageReader(
         keys,
         ["", *symbols],
         after=accounts.seq,
@@ -90,7 +89,7 @@ def _fold_on(
     )
     while not reader.is_done:
         replies = yield reader.request()
-        fold_chunks(accounts, reader.accept_chunks(replies))
+        fold_chunks(accounts, reader.chunks(replies))
     accounts.seq = until
 
 
@@ -144,13 +143,13 @@ def catch_up(keys: Keys, accounts: Accounts, name: str) -> Steps[None]:
     )
     while not reader.is_done:
         replies = yield reader.request()
-        fold_runs(accounts, reader.accept(replies))
+        fold(reader.events(replies), accounts)
 
 
-def read_runs(
+def read_events(
     keys: Keys, *, after: int, until: int, symbols: Iterable[str] | None = None
-) -> Steps[list[Run]]:
-    """Return all runs with ``after < seq <= until``; for short stretches.
+) -> Steps[list[Recorded]]:
+    """Return all events with ``after < seq <= until``; for short stretches.
 
     Raises:
         LedgerDamaged: Something that had to be read is not what was written.
@@ -167,27 +166,29 @@ def read_runs(
         revisions=(yield from revisions_at(keys, names, min(after, last.seq))),
         final=last.revisions if end == last.seq else None,
     )
-    runs: list[Run] = []
+    events: list[Recorded] = []
     while not reader.is_done:
         replies = yield reader.request()
-        runs += reader.accept(replies)
-    return runs
+        events += reader.events(replies)
+    return events
 
 
-def recorded_from_runs(runs: Sequence[Run]) -> list[Recorded]:
-    """Return the events of runs one by one."""
-    events: list[Recorded] = []
-    for seq, revision, _, found, recorded_us, commit, writer in runs:
-        recorded_at = moment_from_us(recorded_us)
-        events += [
-            Recorded(
-                seq=seq + index,
-                revision=revision + index,
-                recorded_at=recorded_at,
-                event=event,
-                commit=commit,
-                writer=writer,
-            )
-            for index, event in enumerate(found)
-        ]
+def events_of_commit(keys: Keys, commit: FeedEntry) -> Steps[list[Recorded]]:
+    """Return all events of one commit, in order.
+
+    Raises:
+        LedgerDamaged: They are not those that the feed lists.
+    """
+    first, last = commit.first_seq, commit.last_seq
+    replies = yield [("XRANGE", keys.stream(name), first, last) for name in commit.touched]
+    events = [
+        recorded
+        for name, found in zip(commit.touched, replies, strict=True)
+        for reply in found
+        for recorded in recorded_from_entry(entry_from_reply(name, reply))
+    ]
+    events.sort(key=attrgetter("seq"))
+    for seq in range(first, last + 1):
+        if seq - first >= len(events) or events[seq - first].seq != seq:
+            raise LedgerDamaged(f"the log is damaged: event #{seq} is missing", seq=seq)
     return events

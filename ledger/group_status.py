@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from ledger.commit import moment_from_us
 from ledger.errors import NotFound
 from ledger.heads import head
 from ledger.holds import group_keys
+from ledger.instants import moment_from_us
 from ledger.keys import Keys
 from ledger.lag import lag
 from ledger.store import GROUP, Steps

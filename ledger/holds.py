@@ -7,10 +7,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ledger.entry import entry_from_reply, runs_from_entry
+from ledger.entry import entry_from_reply, recorded_from_entry
 from ledger.errors import InvalidInput, LedgerDamaged, LedgerError
 from ledger.event import Recorded
-from ledger.folding import recorded_from_runs
 from ledger.keys import Keys
 from ledger.store import Reply
 
@@ -97,9 +96,7 @@ class Hold:
     def add(self, entries: Sequence[Reply]) -> None:
         """Take entries of the stream, and check that nothing is missing between them."""
         for reply in entries:
-            for recorded in recorded_from_runs(
-                runs_from_entry(entry_from_reply(self.symbol, reply))
-            ):
+            for recorded in recorded_from_entry(entry_from_reply(self.symbol, reply)):
                 if recorded.seq <= self.read_seq:
                     continue
                 known = self.read_revision

@@ -20,6 +20,7 @@ __all__ = [
     "date_and_time",
     "format_instant",
     "in_utc",
+    "moment_from_us",
     "parse_instant",
     "refusal",
     "time_of_day",
@@ -33,6 +34,8 @@ MAX_LENGTH: Final = 64
 _TIME: Final = r"(?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.(?P<fraction>\d{1,9}))?)?"
 # Offsets have seconds where a zone still kept local mean time, until about 1900.
 _OFFSET: Final = r"[Zz]|[+-]\d\d:\d\d(?::\d\d)?"
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 TIME_OF_DAY: Final = re.compile(_TIME, re.ASCII)
 """``14:32``, ``14:32:05``, ``14:32:05.123``; read by :func:`time_of_day`."""
@@ -144,3 +147,8 @@ def refusal(text: str, what: str, *, hint: str) -> InvalidMoment:
     """Return the error that ``text`` is not ``what``; a long text is shown by its beginning."""
     shown = text if len(text) <= MAX_LENGTH else f"{text[:MAX_LENGTH]}…"
     return InvalidMoment(f"{shown!r} is not {what}", hint=hint)
+
+
+def moment_from_us(microseconds: int) -> datetime:
+    """Return the moment this many microseconds after 1970 began, in UTC."""
+    return _EPOCH + timedelta(microseconds=microseconds)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
 
-from ledger.commit import moment_from_us
-from ledger.entry import entry_from_reply, runs_from_entry
+from ledger.entry import entry_from_reply
 from ledger.heads import head
+from ledger.instants import moment_from_us
 from ledger.keys import Keys
 from ledger.store import Steps
 
@@ -56,10 +57,10 @@ def lag(keys: Keys, positions: Mapping[str, int] | int) -> Steps[Lag]:
     for name, found in zip(wanted, replies[1:], strict=True):
         if not found:
             continue
-        runs = runs_from_entry(entry_from_reply(name, found[0]))
-        read = sum(min(max(positions[name] + 1 - r.first_seq, 0), len(r.events)) for r in runs)
-        count += last.revisions[name] - runs[0].first_revision - read + 1
-        oldest_us = min(oldest_us, runs[0].recorded_us)
+        entry = entry_from_reply(name, found[0])
+        read = bisect_right(entry.seqs, positions[name])
+        count += last.revisions[name] - entry.first_revision - read + 1
+        oldest_us = min(oldest_us, entry.recorded_us)
     return Lag(
         head_seq=last.seq,
         event_count=max(count, 0),

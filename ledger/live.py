@@ -9,10 +9,17 @@ at once waits on the feed alone, and then asks the streams that the feed names.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Final
 
-from ledger.entry import FeedEntry, Run, entry_from_reply, feed_entry_from_reply, runs_from_entry
+from ledger.entry import (
+    FeedEntry,
+    entry_from_reply,
+    feed_entry_from_reply,
+    recorded_from_entry,
+)
 from ledger.errors import LedgerDamaged
+from ledger.event import Recorded
 from ledger.keys import Keys
 from ledger.store import Command, Reply, Steps
 
@@ -77,24 +84,24 @@ class LiveReader:
         self._has_more = False
         self.position = self.head_seq = position
 
-    def round(self) -> Steps[list[Run]]:
-        """Return the next runs in total order; none where nothing came for a second.
+    def round(self) -> Steps[list[Recorded]]:
+        """Return the next events in total order; none where nothing came for a second.
 
         Raises:
             LedgerDamaged: An event is missing, is there twice, or was lost by the store.
         """
         is_many = len(self._streams) > MOST_STREAMS
-        runs, until = yield from (self._by_feed() if is_many else self._directly())
-        runs.sort(key=_first_seq)
-        for run in runs:
-            self._check(run)
+        events, until = yield from (self._by_feed() if is_many else self._directly())
+        events.sort(key=_seq)
+        for recorded in events:
+            self._check(recorded)
         if until > self.position:
             if self._is_whole:
                 raise _missing(self.position + 1)
             self.position = until
-        return runs
+        return events
 
-    def _directly(self) -> Steps[tuple[list[Run], int]]:
+    def _directly(self) -> Steps[tuple[list[Recorded], int]]:
         """Read every stream by one command; tell also up to where nothing can be missing."""
         # What was at the head before the streams are asked must be among what they return.
         seen = self.head_seq
@@ -112,9 +119,9 @@ class LiveReader:
         if self._is_whole and self._joined(feed):
             self._has_more = True  # all over again, with the streams that began just now
             return [], 0
-        return self._runs(found, border), 0 if self._has_more else seen
+        return self._events(found, border), 0 if self._has_more else seen
 
-    def _by_feed(self) -> Steps[tuple[list[Run], int]]:
+    def _by_feed(self) -> Steps[tuple[list[Recorded], int]]:
         """Read the feed, and then the streams that it names; tell also up to where."""
         feed = self._keys.feed
         wait = self._read([feed], _COMMITS, block=not self._has_more)
@@ -135,7 +142,7 @@ class LiveReader:
         if names:
             replies = yield [("XRANGE", self._keys.stream(name), first, last) for name in names]
             found = dict(zip(map(self._keys.stream, names), replies, strict=True))
-        return self._runs(found, last), last
+        return self._events(found, last), last
 
     def _joined(self, commits: Iterable[FeedEntry]) -> bool:
         """Add the streams that began with these commits; tell whether there are any."""
@@ -168,33 +175,32 @@ class LiveReader:
         self._has_more = bool(ends)
         return min(ends, default=LAST)
 
-    def _runs(self, found: Mapping[str, Sequence[Any]], border: int) -> list[Run]:
+    def _events(self, found: Mapping[str, Sequence[Any]], border: int) -> list[Recorded]:
         return [
-            run
+            recorded
             for name in self._streams
             for reply in found.get(self._keys.stream(name), ())
-            for run in runs_from_entry(entry_from_reply(name, reply))
-            if self.position < run.first_seq <= border
+            for recorded in recorded_from_entry(entry_from_reply(name, reply))
+            if self.position < recorded.seq <= border
         ]
 
-    def _check(self, run: Run) -> None:
-        """Check that a run follows what was read of its stream, and of the portfolio."""
-        if self._is_whole and run.first_seq > self.position + 1:
+    def _check(self, recorded: Recorded) -> None:
+        """Check that an event follows what was read of its stream, and of the portfolio."""
+        seq, symbol = recorded.seq, recorded.symbol
+        if self._is_whole and seq > self.position + 1:
             raise _missing(self.position + 1)
-        if run.first_seq <= self.position:
+        if seq <= self.position:
+            raise LedgerDamaged(f"the log is damaged at #{seq}: there are two of it", seq=seq)
+        known = self.revisions.get(symbol, 0)
+        if recorded.revision != known + 1:
+            stream = f"the stream of {symbol}" if symbol else "the portfolio's own stream"
             raise LedgerDamaged(
-                f"the log is damaged at #{run.first_seq}: there are two of it", seq=run.first_seq
+                f"the log is damaged at #{seq}: {stream} has revision "
+                f"{recorded.revision} where {known + 1} should be",
+                seq=seq,
             )
-        known = self.revisions.get(run.symbol, 0)
-        if run.first_revision != known + 1:
-            stream = f"the stream of {run.symbol}" if run.symbol else "the portfolio's own stream"
-            raise LedgerDamaged(
-                f"the log is damaged at #{run.first_seq}: {stream} has revision "
-                f"{run.first_revision} where {known + 1} should be",
-                seq=run.first_seq,
-            )
-        self.revisions[run.symbol] = known + len(run.events)
-        self.position = run.first_seq + len(run.events) - 1
+        self.revisions[symbol] = recorded.revision
+        self.position = seq
 
     def _check_feed(self, commits: Iterable[FeedEntry]) -> None:
         after = self.position
@@ -204,8 +210,7 @@ class LiveReader:
             after = commit.last_seq
 
 
-def _first_seq(run: Run) -> int:
-    return run.first_seq
+_seq = attrgetter("seq")
 
 
 def _missing(seq: int) -> LedgerDamaged:

@@ -18,7 +18,7 @@ from ledger.errors import LedgerDamaged, RuleViolation
 from ledger.event import Recorded
 from ledger.events import CostBasisChosen, EventReversed, SessionStarted
 from ledger.evolve import fold
-from ledger.folding import accounts_at, read_runs, recorded_from_runs
+from ledger.folding import accounts_at, read_events
 from ledger.heads import commit_at, head
 from ledger.keys import Keys
 from ledger.reversal import contribution, dependents
@@ -40,8 +40,7 @@ def filled_in(
     yield from _refuse_decided(keys, original)
     name, first_seq = original.symbol, original.seq
     while True:
-        runs = yield from read_runs(keys, after=first_seq - 1, until=until, symbols={"", name})
-        history = recorded_from_runs(runs)
+        history = yield from read_events(keys, after=first_seq - 1, until=until, symbols={"", name})
         earliest = earliest_needed(history, original)
         if earliest >= first_seq:
             break
@@ -72,10 +71,10 @@ def original_of(keys: Keys, seq: int) -> Steps[Recorded]:
         LedgerDamaged: It should be there and is not.
     """
     commit = yield from commit_at(keys, seq)
-    runs = yield from read_runs(
+    events = yield from read_events(
         keys, after=commit.first_seq - 1, until=commit.last_seq, symbols=commit.touched
     )
-    for found in recorded_from_runs(runs):
+    for found in events:
         if found.seq == seq:
             return found
     raise LedgerDamaged(f"the log is damaged: event #{seq} is missing", seq=seq)

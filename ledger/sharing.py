@@ -14,9 +14,8 @@ from typing import Final
 
 import msgspec
 
-from ledger.entry import entry_from_reply, runs_from_entry
+from ledger.entry import entry_from_reply, recorded_from_entry
 from ledger.errors import InvalidInput, LedgerDamaged
-from ledger.folding import recorded_from_runs
 from ledger.holds import GroupSettings, Handout, Hold, Relieved, group_keys
 from ledger.keys import Keys
 from ledger.live import LAST, entries_by_key
@@ -184,7 +183,7 @@ class SharingCore:
         (found,) = yield [("XRANGE", self._stream(hold.symbol), seq, "+", "COUNT", 1)]
         for reply in found:
             entry = entry_from_reply(hold.symbol, reply)
-            for recorded in recorded_from_runs(runs_from_entry(entry)):
+            for recorded in recorded_from_entry(entry):
                 if recorded.seq == seq:
                     hold.in_hand = Handout(
                         recorded=recorded, token=hold.token, attempt=1, is_retry=True

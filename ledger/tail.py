@@ -8,7 +8,7 @@ from typing import Final
 from ledger.errors import InvalidInput
 from ledger.event import Recorded
 from ledger.events import EVENT_TYPES
-from ledger.folding import recorded_from_runs, within
+from ledger.folding import within
 from ledger.heads import Head, head, revisions_at
 from ledger.keys import Keys
 from ledger.live import LiveReader, lost_events
@@ -99,7 +99,7 @@ class TailCore:
         if reader is None:
             return []
         replies = yield reader.request()
-        events = recorded_from_runs(reader.accept(replies))
+        events = reader.events(replies)
         if reader.is_done:
             self.position = reader.until
             self._revisions |= reader.revisions
@@ -108,11 +108,11 @@ class TailCore:
         return events
 
     def _live_events(self, live: LiveReader) -> Steps[list[Recorded]]:
-        runs = yield from live.round()
+        events = yield from live.round()
         self.position = live.position
         if live.head_seq - live.position > _FAR_BEHIND:
             self._revisions, self._live = live.revisions, None
-        return recorded_from_runs(runs)
+        return events
 
     def _next_reader(self) -> Steps[PageReader | None]:
         """Begin to read pages up to the head; where that is reached, begin to follow."""

@@ -7,13 +7,13 @@ from typing import Final
 
 import msgspec
 
-from ledger.commit import moment_from_us
-from ledger.entry import FeedEntry
-from ledger.errors import NotFound
+from ledger.entry import FeedEntry, entry_from_reply, recorded_from_entry
+from ledger.errors import LedgerDamaged, NotFound
 from ledger.event import Recorded
 from ledger.events import SessionEnded, SessionHalted, SessionStarted
-from ledger.folding import read_runs, recorded_from_runs
+from ledger.folding import events_of_commit, read_events
 from ledger.heads import commit_at, head
+from ledger.instants import moment_from_us
 from ledger.keys import Keys
 from ledger.moments import Moment, Span, locate
 from ledger.store import Steps
@@ -56,11 +56,11 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 def sessions(keys: Keys) -> Steps[list[Session]]:
     """Return every session in the order they started."""
     last = yield from head(keys)
-    runs = yield from read_runs(keys, after=0, until=last.seq, symbols=[""])
+    events = yield from read_events(keys, after=0, until=last.seq, symbols=[""])
     found: list[Session] = []
     started: Recorded | None = None
     halted = False
-    for recorded in recorded_from_runs(runs):
+    for recorded in events:
         if isinstance(recorded.event, SessionStarted):
             started, halted = recorded, False
         elif isinstance(recorded.event, SessionHalted):
@@ -167,8 +167,9 @@ def _seq_at_instant(keys: Keys, instant: datetime, span: Span, clock: str) -> St
 
 
 def _within_commit(keys: Keys, entry: FeedEntry, low: int, instant: datetime) -> Steps[int]:
-    runs = yield from read_runs(keys, after=low, until=entry.last_seq)
-    for recorded in recorded_from_runs(runs):
+    for recorded in (yield from events_of_commit(keys, entry)):
+        if recorded.seq <= low:
+            continue
         if recorded.occurred_at > instant:
             break
         low = recorded.seq
@@ -180,11 +181,18 @@ def event_at(keys: Keys, seq: int) -> Steps[Recorded | None]:
 
     Raises:
         NotFound: There is no such event.
+        LedgerDamaged: It is missing.
     """
     if seq == 0:
         return None
-    runs = yield from read_runs(keys, after=seq - 1, until=seq)
-    found = recorded_from_runs(runs)
-    if not found:
-        raise NotFound(f"there is no event #{seq}")
-    return found[0]
+    last = yield from head(keys)
+    names = ["", *last.symbols]
+    # Every stream is asked, and not the feed which one it is: a state needs no feed.
+    replies = yield [("XRANGE", keys.stream(n), seq, "+", "COUNT", 1) for n in names]
+    for name, found in zip(names, replies, strict=True):
+        entry = entry_from_reply(name, found[0]) if found else None
+        if entry is not None and seq in entry.seqs:
+            return recorded_from_entry(entry)[entry.seqs.index(seq)]
+    if 0 < seq <= last.seq:
+        raise LedgerDamaged(f"the log is damaged: event #{seq} is missing", seq=seq)
+    raise NotFound(f"there is no event #{seq}; the last one is #{last.seq}")

@@ -26,7 +26,7 @@ from ledger.event import Event, Recorded
 from ledger.events import CostBasisChosen, EventReversed, SessionStarted
 from ledger.evolve import check_all, step
 from ledger.fields import checked_id
-from ledger.folding import accounts_at, catch_up, read_runs, recorded_from_runs
+from ledger.folding import accounts_at, catch_up, read_events
 from ledger.keys import Keys
 from ledger.planning import check_own_ids, claimed, is_reversal, together
 from ledger.reversing import filled_in, original_of
@@ -218,8 +218,8 @@ class WriterCore:
         there: list[Recorded] = []
         for name, revision in expected.items():
             until = self._accounts.account(name).seq
-            runs = yield from read_runs(self.keys, after=0, until=until, symbols=[name])
-            there += [event for event in recorded_from_runs(runs) if event.revision > revision]
+            events = yield from read_events(self.keys, after=0, until=until, symbols=[name])
+            there += [event for event in events if event.revision > revision]
         there.sort(key=lambda event: event.seq)
         return RevisionConflict(error.message, events=there[:_SHOWN_CONFLICTS])
 
@@ -251,8 +251,7 @@ class WriterCore:
 
     def _refuse_expected(self, draft: Draft) -> Steps[None]:
         expected = draft.expected if isinstance(draft.expected, int) else 0
-        runs = yield from read_runs(self.keys, after=expected, until=expected + _SHOWN_CONFLICTS)
-        there = recorded_from_runs(runs)
+        there = yield from read_events(self.keys, after=expected, until=expected + _SHOWN_CONFLICTS)
         last = there[-1].seq if there else expected
         draft.outcome = RevisionConflict(
             f"#{expected} was expected to be the last event; there are others up to #{last}"
