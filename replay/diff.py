@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
-from ledger import LedgerDamaged, MissingRate, PortfolioState
-from replay.figures import Figure, figures
+from ledger import PortfolioState, Recorded, state_from_accounts
+from replay.figures import Figure, Item, figures_of, items
 from replay.frames import Rows
 from replay.history import History, When
-from replay.live import LiveState
-from replay.paths import FigurePath, Value, parse_path
+from replay.watched import Moved
+from replay.watching import Watch
 
 __all__ = ["Change", "Difference", "applied", "changes", "diff"]
 
@@ -56,13 +55,30 @@ class Difference(msgspec.Struct, kw_only=True):
 
 def changes(before: PortfolioState, after: PortfolioState) -> list[Change]:
     """Return every figure in which two states differ."""
-    old, new = figures(before), figures(after)
-    paths = [*new, *(path for path in old if path not in new)]
-    return [
-        Change(path=path, before=old.get(path), after=new.get(path))
-        for path in paths
-        if old.get(path) != new.get(path)
-    ]
+    old, new = items(before), items(after)
+    found = []
+    for prefix, item in new.items():
+        if item != old.get(prefix):
+            was = _figures_under(prefix, old)
+            found += [
+                Change(path=prefix + name, before=was.get(name), after=value)
+                for name, value in figures_of(item).items()
+                if value != was.get(name)
+            ]
+    for prefix, item in old.items():
+        if item != new.get(prefix):
+            now = _figures_under(prefix, new)
+            found += [
+                Change(path=prefix + name, before=value, after=None)
+                for name, value in figures_of(item).items()
+                if name not in now
+            ]
+    return found
+
+
+def _figures_under(prefix: str, found: Mapping[str, Item]) -> Mapping[str, Figure]:
+    item = found.get(prefix)
+    return {} if item is None else figures_of(item)
 
 
 def applied(found: Iterable[Change], to: Mapping[str, Figure]) -> dict[str, Figure]:
@@ -88,53 +104,41 @@ def diff(
             between are read.
     """
     first, last = history.seq(a), history.seq(b)
-    before, after = history.state(first), history.state(last)
+    low, high = min(first, last), max(first, last)
+    after = history.state(high)
+    if with_events and low < high:
+        before, follow = _begun(history, low, high)
+    else:
+        before, follow = history.state(low), None
+    if last < first:
+        before, after = after, before
     found = changes(before, after)
-    if with_events and found:
-        _name_events(history, found, min(first, last), max(first, last))
-    return Difference(
-        before=before, after=after, changes=Rows(found), event_count=abs(last - first)
+    if follow is not None:
+        follow(found)
+    return Difference(before=before, after=after, changes=Rows(found), event_count=high - low)
+
+
+def _begun(
+    history: History, low: int, high: int
+) -> tuple[PortfolioState, Callable[[list[Change]], None]]:
+    """Return the state at ``low``, and what follows the fold from there to name the events."""
+    accounts = history.accounts(low)
+    events = history.events(first=max(low, 1), last=high)
+    last = next(events) if low else None
+    before = state_from_accounts(
+        accounts,
+        recorded_at=last.recorded_at if last else None,
+        occurred_at=last.occurred_at if last else None,
     )
 
+    def follow(found: list[Change]) -> None:
+        named = {change.path: change.events for change in found}
 
-_Item: TypeAlias = tuple[str, str, str]
-_Watched: TypeAlias = list[tuple[FigurePath, Change]]
+        def note(recorded: Recorded, moved: Moved) -> None:
+            for path in moved.keys() & named.keys():
+                named[path].append(recorded.seq)
 
+        if named:
+            Watch(accounts, before=before).follow(events, note)
 
-def _name_events(history: History, found: list[Change], low: int, high: int) -> None:
-    """Follow the fold between two moments, and note at which events a figure moved."""
-    live, symbols = history.live(low), set(history.symbols)
-    money: _Watched = []
-    items: dict[str, dict[_Item, _Watched]] = {}
-    for change in found:
-        path = parse_path(change.path, symbols)
-        if path.root in ("total", "balances"):
-            money.append((path, change))
-        else:
-            item = (path.root, path.symbol, path.key)
-            items.setdefault(path.symbol, {}).setdefault(item, []).append((path, change))
-    values = {path.text: _read(path, live) for path in (parse_path(c.path, symbols) for c in found)}
-    for recorded in history.events(first=low + 1, last=high):
-        live.evolve(recorded)
-        if live.moved_money:
-            _compare(money, live, values, recorded.seq)
-        for name in {recorded.symbol, ""}:
-            for watched in items.get(name, {}).values():
-                if watched[0][0].may_change_by(recorded.event):
-                    _compare(watched, live, values, recorded.seq)
-
-
-def _compare(watched: _Watched, live: LiveState, values: dict[str, Value], seq: int) -> None:
-    """Note ``seq`` with each figure that is not what it was."""
-    for path, change in watched:
-        value = _read(path, live)
-        if value != values[path.text]:
-            values[path.text] = value
-            change.events.append(seq)
-
-
-def _read(path: FigurePath, state: PortfolioState) -> Value:
-    try:
-        return path.read(state)
-    except (MissingRate, LedgerDamaged):
-        return None
+    return before, follow

@@ -6,25 +6,20 @@ is the figure after it less the figure before it. The contributions add up to th
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 import msgspec
 
-from ledger import (
-    LedgerDamaged,
-    MissingRate,
-    PortfolioState,
-    Recorded,
-    add,
-    subtract,
-)
-from replay.figures import Figure
+from ledger import PortfolioState, Recorded, add, subtract
+from replay.figures import TOTALS, Figure, figures
 from replay.frames import Rows
 from replay.history import History, When
-from replay.live import LiveState
 from replay.paths import FigurePath, Value, parse_path, read_figure
+from replay.watched import Moved
+from replay.watching import Watch
 
-__all__ = ["Contribution", "Explanation", "explain"]
+__all__ = ["Contribution", "Explanation", "explain", "explanations"]
 
 _ZERO = Decimal(0)
 
@@ -99,12 +94,40 @@ def explain(history: History, text: str, at: When | None = None) -> Explanation:
         NotFound: There is no such figure at that moment; the hint names the nearest ones.
         MissingRate: The total needs a rate that is not recorded.
     """
+    return explanations(history, [text], at)[text]
+
+
+def explanations(
+    history: History, paths: Iterable[str] | None = None, at: When | None = None
+) -> dict[str, Explanation]:
+    """Explain many figures as of a moment, by default all, in one pass of the fold.
+
+    Args:
+        history: The history.
+        paths: The figures; by default all that the state has then.
+        at: The moment; by default the end of the session.
+
+    Returns:
+        What :func:`explain` returns for each, by its path as it was given.
+
+    Raises:
+        NotFound, MissingRate: As :func:`explain`.
+    """
     seq = history.seq(at)
     state = history.state(seq)
-    value = read_figure(state, text)
-    path = _located(parse_path(text, state.symbols.keys()), state)
-    found = _contributions(history, path, seq)
-    return Explanation(path=text, seq=seq, value=value, contributions=found)
+    if paths is None:
+        wanted, values = None, figures(state)
+        found = _Contributions(values)
+    else:
+        values = {text: read_figure(state, text) for text in paths}
+        wanted = [_located(parse_path(text, state.symbols.keys()), state) for text in values]
+        found = _Contributions(path.canonical for path in wanted)
+    Watch(history.accounts(0), wanted).follow(_events(history, wanted, seq), found.note)
+    made = [*found.rows] if wanted is None else [path.canonical for path in wanted]
+    return {
+        text: Explanation(path=text, seq=seq, value=value, contributions=found.rows[path])
+        for (text, value), path in zip(values.items(), made, strict=True)
+    }
 
 
 def _located(path: FigurePath, state: PortfolioState) -> FigurePath:
@@ -115,26 +138,34 @@ def _located(path: FigurePath, state: PortfolioState) -> FigurePath:
     return path._replace(symbol=next(name for name in by_symbol if path.key in by_symbol[name]))
 
 
-def _contributions(history: History, path: FigurePath, seq: int) -> Rows[Contribution]:
-    live = LiveState(history.accounts(0))
-    is_money = path.root in ("total", "balances")
-    found: Rows[Contribution] = Rows()
-    before: Value = None
-    for recorded in history.events(*path.streams, last=seq):
-        live.evolve(recorded)
-        if not (live.moved_money if is_money else path.may_change_by(recorded.event)):
-            continue
-        try:
-            after = path.read(live)
-        except (MissingRate, LedgerDamaged):
-            continue  # it cannot be told here; what comes takes up where it was last known
-        if after == before:
-            continue
-        made = _contribution(recorded, before, after)
-        if made.amount is None or made.amount:  # that a figure began at 0 is no contribution
-            found.append(made)
-        before = after
-    return found
+def _events(history: History, wanted: Iterable[FigurePath] | None, seq: int) -> Iterator[Recorded]:
+    """Read the events that some figures are folded from."""
+    streams = [path.streams for path in wanted or ()]
+    if not all(streams):
+        streams = []  # some figure is folded from all
+    return history.events(*sorted({name for names in streams for name in names}), last=seq)
+
+
+class _Contributions:
+    """Gathers what the events contributed to each of some figures."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self.rows: dict[str, Rows[Contribution]] = {path: Rows() for path in paths}
+        self._known: dict[str, Value] = {}
+
+    def note(self, recorded: Recorded, moved: Moved) -> None:
+        """Note what an event did."""
+        for path, after in moved.items():
+            rows = self.rows.get(path)
+            if rows is None or (after is None and path in TOTALS):
+                continue  # a total that cannot be told takes up later where it was last known
+            before = self._known.get(path)
+            if after == before:
+                continue
+            self._known[path] = after
+            made = _contribution(recorded, before, after)
+            if made.amount is None or made.amount:  # that a figure began at 0 is no contribution
+                rows.append(made)
 
 
 def _contribution(recorded: Recorded, before: Value, after: Value) -> Contribution:

@@ -9,29 +9,46 @@ value: it is left out of :func:`figures`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
-from ledger import LedgerDamaged, MissingRate, PortfolioState, add, subtract
+from ledger import (
+    Balance,
+    LedgerDamaged,
+    MissingRate,
+    Order,
+    PortfolioState,
+    Position,
+    SymbolFigures,
+    add,
+    subtract,
+)
 
 __all__ = [
     "BALANCE_FIGURES",
     "ORDER_FIGURES",
     "PLAIN",
+    "PORTFOLIO_MAPS",
     "POSITION_FIGURES",
     "SYMBOL_FIGURES",
     "SYMBOL_MAPS",
     "TOTALS",
     "Figure",
+    "Held",
+    "Item",
     "figures",
+    "figures_of",
+    "items",
     "net_quantity",
-    "symbol_paths",
 ]
 
 Figure: TypeAlias = Decimal | int | str | bool | datetime
 """What a figure may be; amounts are exact decimals, counts are integers."""
+
+Item: TypeAlias = Balance | Position | Order | Mapping[str, Figure]
+"""What has figures: a balance, a position, an order, or figures by their names."""
 
 TOTALS: Final = (
     "total_balance",
@@ -48,6 +65,9 @@ TOTALS: Final = (
 """Figures over the whole portfolio, in its base currency (the last one is a ratio)."""
 
 PLAIN: Final = ("base_currency", "session", "is_halted")
+
+PORTFOLIO_MAPS: Final = ("rates", "limits", "quarantined")
+"""``rates.EUR/USD``, ``limits.NAME``, ``quarantined.SYMBOL``."""
 
 BALANCE_FIGURES: Final = (
     "cash",
@@ -115,6 +135,24 @@ ORDER_FIGURES: Final = (
     "timestamp",
 )
 
+_FIELDS: Final[dict[type, tuple[str, ...]]] = {
+    Balance: BALANCE_FIGURES,
+    Position: POSITION_FIGURES,
+    Order: ORDER_FIGURES,
+}
+
+
+class Held(Protocol):
+    """What :func:`net_quantity` asks of a position."""
+
+    @property
+    def side(self) -> str:
+        """``buy`` or ``sell``."""
+
+    @property
+    def quantity(self) -> Decimal:
+        """How much, above zero."""
+
 
 def figures(state: PortfolioState) -> dict[str, Figure]:
     """Return every figure of ``state`` by its path, in the order a reader expects.
@@ -122,6 +160,44 @@ def figures(state: PortfolioState) -> dict[str, Figure]:
     The moment itself (sequence number, times, digest) is not among them. A total that cannot be
     told, because a rate is missing or a stream is in quarantine, is left out.
     """
+    return {
+        prefix + name: value
+        for prefix, item in items(state).items()
+        for name, value in figures_of(item).items()
+    }
+
+
+def items(state: PortfolioState) -> dict[str, Item]:
+    """Return what ``state`` consists of, by what the paths of its figures begin with.
+
+    Two items that are equal have the same figures: comparing them is much quicker than comparing
+    each of their figures.
+    """
+    found: dict[str, Item] = {"": _of_portfolio(state)}
+    for name in PORTFOLIO_MAPS:
+        found[f"{name}."] = getattr(state, name)
+    for currency, balance in state.balances.items():
+        found[f"balances.{currency}."] = balance
+    for symbol in sorted({*state.symbols, *state.per_symbol_positions, *state.per_symbol_orders}):
+        own = state.symbols.get(symbol)
+        if own is not None:
+            found[f"positions.{symbol}."] = _of_symbol(state, symbol, own)
+        for key, position in state.get_symbol_positions(symbol).items():
+            found[f"per_symbol_positions.{symbol}.{key}."] = position
+        for key, order in state.get_symbol_orders(symbol).items():
+            found[f"per_symbol_orders.{symbol}.{key}."] = order
+    return found
+
+
+def figures_of(item: Item) -> Mapping[str, Figure]:
+    """Return the figures of one item by what their paths end with."""
+    fields = _FIELDS.get(type(item))
+    if fields is None:
+        return item  # type: ignore[return-value]
+    return {name: value for name in fields if (value := getattr(item, name)) is not None}
+
+
+def _of_portfolio(state: PortfolioState) -> dict[str, Figure]:
     found: dict[str, Figure] = {}
     for name in PLAIN:
         _put(found, name, getattr(state, name))
@@ -130,40 +206,24 @@ def figures(state: PortfolioState) -> dict[str, Figure]:
             found[name] = getattr(state, name)
         except (MissingRate, LedgerDamaged):
             continue  # no figure; asking for this one alone raises
-    for name, amounts in (("rates", state.rates), ("limits", state.limits)):
-        _put_map(found, name, amounts)
-    _put_map(found, "quarantined", state.quarantined)
-    for currency, balance in state.balances.items():
-        _put_fields(found, f"balances.{currency}", balance, BALANCE_FIGURES)
-    symbols = {*state.symbols, *state.per_symbol_positions, *state.per_symbol_orders}
-    for symbol in sorted(symbols):
-        found.update(symbol_paths(state, symbol))
     return found
 
 
-def symbol_paths(state: PortfolioState, symbol: str) -> dict[str, Figure]:
-    """Return the figures of one symbol, its positions and its orders by their paths."""
-    found: dict[str, Figure] = {}
-    own = state.symbols.get(symbol)
-    if own is not None:
-        prefix = f"positions.{symbol}"
-        _put(found, f"{prefix}.quantity", net_quantity(state, symbol))
-        _put(found, f"{prefix}.value", state.get_total_symbol_position_value(symbol))
-        stored = (name for name in SYMBOL_FIGURES if name not in ("quantity", "value"))
-        _put_fields(found, prefix, own, stored)
-        for name in SYMBOL_MAPS:
-            _put_map(found, f"{prefix}.{name}", getattr(own, name))
-    for key, position in state.get_symbol_positions(symbol).items():
-        _put_fields(found, f"per_symbol_positions.{symbol}.{key}", position, POSITION_FIGURES)
-    for key, order in state.get_symbol_orders(symbol).items():
-        _put_fields(found, f"per_symbol_orders.{symbol}.{key}", order, ORDER_FIGURES)
+def _of_symbol(state: PortfolioState, symbol: str, own: SymbolFigures) -> dict[str, Figure]:
+    found: dict[str, Figure] = {"quantity": net_quantity(state.get_symbol_positions(symbol))}
+    found["value"] = state.get_total_symbol_position_value(symbol)
+    for name in SYMBOL_FIGURES:
+        if name not in found:
+            _put(found, name, getattr(own, name))
+    for name in SYMBOL_MAPS:
+        found |= {f"{name}.{key}": value for key, value in getattr(own, name).items()}
     return found
 
 
-def net_quantity(state: PortfolioState, symbol: str) -> Decimal:
-    """Return what is held of a symbol: bought positions less sold ones."""
+def net_quantity(positions: Mapping[str, Held]) -> Decimal:
+    """Return what positions of one symbol hold together: bought ones less sold ones."""
     total = Decimal(0)
-    for position in state.get_symbol_positions(symbol).values():
+    for position in positions.values():
         total = (add if position.side == "buy" else subtract)(total, position.quantity)
     return total
 
@@ -171,13 +231,3 @@ def net_quantity(state: PortfolioState, symbol: str) -> Decimal:
 def _put(found: dict[str, Figure], path: str, value: Figure | None) -> None:
     if value is not None:
         found[path] = value
-
-
-def _put_fields(found: dict[str, Figure], prefix: str, item: Any, names: Iterable[str]) -> None:
-    for name in names:
-        _put(found, f"{prefix}.{name}", getattr(item, name))
-
-
-def _put_map(found: dict[str, Figure], prefix: str, items: Mapping[str, Figure]) -> None:
-    for key, value in items.items():
-        found[f"{prefix}.{key}"] = value

@@ -11,6 +11,7 @@ from replay.figures import (
     BALANCE_FIGURES,
     ORDER_FIGURES,
     PLAIN,
+    PORTFOLIO_MAPS,
     POSITION_FIGURES,
     SYMBOL_FIGURES,
     SYMBOL_MAPS,
@@ -76,7 +77,7 @@ class FigurePath(NamedTuple):
         if own is None:
             return None
         if self.field == "quantity":
-            return net_quantity(state, self.symbol)
+            return net_quantity(state.get_symbol_positions(self.symbol))
         if self.field == "value":
             return state.get_total_symbol_position_value(self.symbol)
         value: Any = getattr(own, self.field)
@@ -102,6 +103,17 @@ class FigurePath(NamedTuple):
             # Also another order's event: of those that are done, the state keeps the latest few.
             return event.type.startswith(_OF_ORDERS)
         return bool(event.symbol) or self.root == "quarantined"
+
+    @property
+    def canonical(self) -> str:
+        """The path as :func:`replay.figures` writes it; ``text`` may be a short form of it."""
+        if self.root == "symbol":
+            return ".".join(filter(None, ("positions", self.symbol, self.field, self.key)))
+        if self.root in PORTFOLIO_MAPS:
+            return f"{self.root}.{self.key}"
+        if self.root in _FIELDS:
+            return ".".join(filter(None, (self.root, self.symbol, self.key, self.field)))
+        return self.field
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -132,7 +144,7 @@ def _parse(text: str, symbols: Collection[str]) -> FigurePath | None:
     if not rest:
         kind = "total" if text in TOTALS else "plain" if text in PLAIN else text
         return FigurePath(text, kind, text) if kind in ("total", "plain", "seq") else None
-    if root in ("rates", "limits", "quarantined"):
+    if root in PORTFOLIO_MAPS:
         return FigurePath(text, root, root, key=rest)
     if root in ("positions", "symbols"):
         found = _parse_symbol(text, rest, symbols)
