@@ -29,6 +29,10 @@ from ledger.audit import (
 from ledger.audit_fold import (
     FoldAudit,
 )
+from ledger.audit_keys import (
+    as_if_missing,
+    check_keys,
+)
 from ledger.audit_reversals import (
     check_reversals,
 )
@@ -256,8 +260,10 @@ __all__ = [
     "Writer",
     "add",
     "amount",
+    "as_if_missing",
     "audit_log",
     "check",
+    "check_keys",
     "check_reversals",
     "check_snapshots",
     "evolve",

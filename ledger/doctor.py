@@ -14,7 +14,7 @@ import msgspec
 
 from ledger.clock import utc_now
 from ledger.entry import entry_from_reply, feed_entry_from_reply
-from ledger.errors import StoreRefused
+from ledger.errors import LedgerDamaged, StoreRefused
 from ledger.instants import moment_from_us
 from ledger.keys import Keys
 from ledger.store import Steps
@@ -84,7 +84,7 @@ def problems(ledger: SyncLedger) -> list[Finding]:
 def _tried(name: str, check: _Check, ledger: SyncLedger, now: datetime) -> Finding:
     try:
         return ledger.drive(check(ledger.keys, now))
-    except StoreRefused as error:
+    except (LedgerDamaged, StoreRefused) as error:
         reason = error.message.partition(" refuses: ")[2] or error.message
         return Finding(name, UNKNOWN, f"cannot be checked: {reason}")
 

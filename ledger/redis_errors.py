@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import redis
 
-from ledger.errors import StoreError, StoreRefused, StoreUnavailable
+from ledger.errors import LedgerDamaged, StoreError, StoreRefused, StoreUnavailable
+from ledger.keys import Keys
 from ledger.locators import Locator
-from ledger.store import Reply
+from ledger.scripts import SCRIPTS
+from ledger.store import Command, Reply
 
-__all__ = ["Attempts", "is_passing", "refused", "settled"]
+__all__ = ["Attempts", "check_types", "is_passing", "refused", "settled", "suspects"]
 
 _SLOWEST_RETRY_S: Final = 0.5
 
@@ -25,7 +28,7 @@ _HINTS: Final = {
     "NOPERM": "grant this user reading and writing of the keys pledger:*",
     "OOM": "the server is out of memory; raise maxmemory, and keep maxmemory-policy noeviction",
     "MISCONF": "the server cannot write to its disk; see its log",
-    "WRONGTYPE": "another program uses a key of this portfolio",
+    "WRONGTYPE": "another program wrote into a key of this portfolio; pledger verify names it",
     "READONLY": "this is a replica; name the primary",
 }
 
@@ -111,3 +114,36 @@ def settled(locator: Locator, replies: list[Reply]) -> list[Reply]:
                 raise reply
             raise refused(locator, reply)
     return replies
+
+
+def suspects(commands: Sequence[Command], replies: Sequence[Reply]) -> list[str]:
+    """Return the keys of the first command that found one of another type than it needs.
+
+    A reply tells that there is one, not which: a script and ``XREAD`` have several.
+    """
+    for command, reply in zip(commands, replies, strict=True):
+        if isinstance(reply, redis.ResponseError) and "WRONGTYPE" in str(reply):
+            return [key for key in map(str, _keys(command)) if Keys.type_of(key)]
+    return []
+
+
+def _keys(command: Command) -> Sequence[object]:
+    if command[0] in SCRIPTS:
+        return command[2 : 2 + int(command[1])]
+    if "STREAMS" in command:
+        named = command[command.index("STREAMS") + 1 :]
+        return named[: len(named) // 2]
+    return command[1:2]
+
+
+def check_types(keys: Sequence[str], types: Sequence[Reply]) -> None:
+    """Compare what ``TYPE`` says of keys with what belongs there.
+
+    Raises:
+        LedgerDamaged: One is of another type; names the first.
+    """
+    for key, reply in zip(keys, types, strict=True):
+        found = reply.decode() if isinstance(reply, bytes) else "none"  # it may not be asked
+        wanted = Keys.type_of(key)
+        if found not in (wanted, "none"):
+            raise LedgerDamaged(f"key {key} holds a {found} where a {wanted} belongs")

@@ -18,7 +18,7 @@ import redis
 import redis.asyncio
 
 from ledger.locators import REPLY_TIMEOUT_S, Locator
-from ledger.redis_errors import Attempts, is_passing, refused, settled
+from ledger.redis_errors import Attempts, check_types, is_passing, refused, settled, suspects
 from ledger.scripts import SCRIPTS
 from ledger.store import Command, Reply
 
@@ -38,6 +38,10 @@ def _packed(commands: Sequence[Command]) -> bytes:
         for command in commands
         for script in (SCRIPTS.get(command[0]),)
     )
+
+
+def _types(keys: Sequence[str]) -> bytes:
+    return _packed([("TYPE", key) for key in keys])
 
 
 def _error_from(reply: Reply) -> Reply:
@@ -68,7 +72,7 @@ class RedisConnection:
         with self._lock:
             while True:
                 try:
-                    return settled(self._locator, self._once(packed, len(commands), runs_script))
+                    return settled(self._locator, self._once(packed, commands, runs_script))
                 except (redis.RedisError, OSError) as error:
                     self._drop()
                     if isinstance(error, redis.RedisError) and not is_passing(error):
@@ -80,7 +84,7 @@ class RedisConnection:
                     self._drop()  # a reply may be under way that nobody would read
                     raise
 
-    def _once(self, packed: bytes, count: int, runs_script: bool) -> list[Reply]:
+    def _once(self, packed: bytes, commands: Sequence[Command], runs_script: bool) -> list[Reply]:
         if self._raw is None:
             self._raw = self._locator.connection()
             self._raw.connect()
@@ -89,7 +93,10 @@ class RedisConnection:
         if runs_script and not self._is_loaded:
             settled(self._locator, self._send(_packed(_LOADING), len(_LOADING)))
             self._is_loaded = True
-        return self._send(packed, count)
+        replies = self._send(packed, len(commands))
+        if wrong := suspects(commands, replies):
+            check_types(wrong, self._send(_types(wrong), len(wrong)))
+        return replies
 
     def _send(self, packed: bytes, count: int) -> list[Reply]:
         raw = self._raw
@@ -133,9 +140,7 @@ class AsyncRedisConnection:
         async with self._lock:
             while True:
                 try:
-                    return settled(
-                        self._locator, await self._once(packed, len(commands), runs_script)
-                    )
+                    return settled(self._locator, await self._once(packed, commands, runs_script))
                 except (redis.RedisError, OSError) as error:
                     await self._drop()
                     if isinstance(error, redis.RedisError) and not is_passing(error):
@@ -147,7 +152,9 @@ class AsyncRedisConnection:
                     await self._drop()  # a reply may be under way that nobody would read
                     raise
 
-    async def _once(self, packed: bytes, count: int, runs_script: bool) -> list[Reply]:
+    async def _once(
+        self, packed: bytes, commands: Sequence[Command], runs_script: bool
+    ) -> list[Reply]:
         if self._raw is None:
             # In a cluster it asks for the node first, and a node that hangs takes seconds.
             self._raw = await asyncio.to_thread(self._locator.aconnection)
@@ -162,7 +169,10 @@ class AsyncRedisConnection:
         if runs_script and not self._is_loaded:
             settled(self._locator, await self._send(_packed(_LOADING), len(_LOADING)))
             self._is_loaded = True
-        return await self._send(packed, count)
+        replies = await self._send(packed, len(commands))
+        if wrong := suspects(commands, replies):
+            check_types(wrong, await self._send(_types(wrong), len(wrong)))
+        return replies
 
     async def _send(self, packed: bytes, count: int) -> list[Reply]:
         raw = self._raw

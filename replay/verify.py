@@ -18,7 +18,9 @@ from ledger import (
     Problems,
     Steps,
     SyncLedger,
+    as_if_missing,
     audit_log,
+    check_keys,
     check_reversals,
     check_snapshots,
     snapshot_seqs,
@@ -44,6 +46,7 @@ _LOG = {
 }
 _CHECK_OF = {
     "id": "ids",
+    "key": "keys",
     "figure": "figures",
     "fills": "positions",
     "negative": "figures",
@@ -125,8 +128,25 @@ async def averify(
 def _verified(
     ledger: Ledger | SyncLedger, *, full: bool, progress: Progress | None
 ) -> Steps[Verification]:
-    keys = ledger.keys
     problems = Problems()
+    # An export has no keys: it is checked line by line when it is opened.
+    found: dict[str, bool] = {}
+    if ledger.store.kind != "file":
+        found = yield from check_keys(ledger.keys, problems)
+    wrong = {key for key, is_right in found.items() if not is_right}
+    steps = _read(ledger, problems, len(found), full=full, progress=progress)
+    return (yield from as_if_missing(wrong, steps) if wrong else steps)
+
+
+def _read(
+    ledger: Ledger | SyncLedger,
+    problems: Problems,
+    key_count: int,
+    *,
+    full: bool,
+    progress: Progress | None,
+) -> Steps[Verification]:
+    keys = ledger.keys
     seqs = yield from snapshot_seqs(keys)
     fold = FoldAudit(problems, is_full=full, marks=seqs if full else seqs[-1:])
     log = yield from audit_log(keys, problems, fold.take, progress)
@@ -139,6 +159,7 @@ def _verified(
     snapshot_count = yield from check_snapshots(keys, fold.digests, problems)
     found = problems.in_order()
     counted = {
+        "keys": key_count if "keys" in _failed(found) else None,
         "reversals": reversal_count if full else None,
         "snapshots": snapshot_count,
     }
@@ -163,6 +184,7 @@ def _checks(
     symbols = fold.accounts.symbols.values()
     opened = sum(account.opened_count for account in symbols)
     made = [
+        ("keys", counted["keys"], "keys of the portfolio, by their types"),
         ("log", log.commit_count, f"commits with {log.event_count:,} events, sealed and listed"),
         ("ids", log.id_count, "ids of orders, positions and sessions, each used once"),
         ("rules", folded, "events folded from nothing, each allowed where it stands"),

@@ -42,11 +42,7 @@ def verify(call: Call, full: bool) -> None:
         if call.screen.form == "json":
             call.screen.json({"portfolio": ledger.portfolio, **msgspec.to_builtins(found)})
         elif call.screen.form == "csv":
-            rows: list[tuple[Any, ...]] = [
-                ("check", c.name, c.ok, c.count, c.detail) for c in found.checks
-            ]
-            rows += [("problem", p.kind, False, p.seq, p.message) for p in found.problems]
-            call.screen.csv(("row", "name", "ok", "count_or_seq", "detail"), rows)
+            call.screen.csv(("row", "name", "ok", "count_or_seq", "detail"), _rows(found))
         else:
             _draw(call, found)
         if found.ok:
@@ -63,7 +59,8 @@ def _rows(found: Verification) -> Iterator[tuple[Any, ...]]:
 
 
 def _damage(found: Verification) -> LedgerDamaged:
-    first = found.problems[0]
+    # A key of another type is why the events in it are missing.
+    first = next((p for p in found.problems if p.kind == "key"), found.problems[0])
     seq = found.first_wrong_seq
     where = f"the first wrong event is #{seq}" if seq is not None else "no one event is named"
     return LedgerDamaged(
