@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ledger import evolve_orders, evolve_portfolio, evolve_positions, rules
-from ledger.accounts import Accounts, Quarantine
+from ledger.accounts import Accounts, PortfolioAccount, Quarantine, SymbolAccount
 from ledger.amounts import exact
 from ledger.entry import Run
 from ledger.errors import RuleViolation
@@ -53,23 +53,35 @@ def _take(accounts: Accounts, symbol: str, events: Iterable[Event], seqs: Sequen
         if account.quarantine is None:
             try:
                 evolvers[event.__class__](event, account, accounts, seq)
-            except RuleViolation as found:
-                account.quarantine = _quarantine(event, seq, found.rule, found.message)
-            except ArithmeticError:  # only a forged amount: NaN, or beyond any size
-                account.quarantine = _quarantine(event, seq, "no-amount", "an amount is no number")
+            except (RuleViolation, ArithmeticError) as found:
+                account.quarantine = _quarantine(event, seq, found)
     if seqs:
         account.seq = seqs[-1]
         account.revision += len(seqs)
 
 
-def _quarantine(event: Event, seq: int, rule: str, message: str) -> Quarantine:
-    return Quarantine(seq=seq, type=event.type, rule=rule, message=message)
+def _quarantine(event: Event, seq: int, found: RuleViolation | ArithmeticError) -> Quarantine:
+    if isinstance(found, RuleViolation):
+        return Quarantine(seq=seq, type=event.type, rule=found.rule, message=found.message)
+    # Only a forged amount: NaN, or beyond any size.
+    message = "an amount is no number"
+    return Quarantine(seq=seq, type=event.type, rule="no-amount", message=message)
 
 
-def step(accounts: Accounts, event: Event, seq: int) -> None:
-    """Evolve ``accounts`` by one event; call inside ``exact()``."""
-    _take(accounts, event.symbol, (event,), (seq,))
-    accounts.seq = seq
+def step(accounts: Accounts, event: Event, seq: int) -> PortfolioAccount | SymbolAccount:
+    """Evolve ``accounts`` by one event and return the one it changed; call inside ``exact()``."""
+    symbol = event.symbol
+    account = accounts.symbols.get(symbol) or accounts.account(symbol)
+    if account.quarantine is None:
+        try:
+            (_OF_SYMBOL if symbol else _OF_PORTFOLIO)[event.__class__](
+                event, account, accounts, seq
+            )
+        except (RuleViolation, ArithmeticError) as found:
+            account.quarantine = _quarantine(event, seq, found)
+    account.seq = accounts.seq = seq
+    account.revision += 1
+    return account
 
 
 def fold_runs(accounts: Accounts, runs: Iterable[Run]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -80,6 +80,12 @@ class _Place:
         self._base = self._core.position
         self._last = self._prior = None
 
+    def _page_from(self, first: Recorded) -> list[Recorded]:
+        """Hand out the rest of the page with its first event."""
+        page = [first, *self._rest]
+        self._prior, self._last = None, page[-1]
+        return page
+
     def _is_save_due(self) -> bool:
         is_due = time.monotonic() - self._saved_at >= _SAVE_SECONDS
         return self._checkpoint is not None and is_due and self._saved != self.position
@@ -139,6 +145,14 @@ class Tail(_Place):
                 self._end_page()
         self._prior, self._last = self._last, recorded
         return recorded
+
+    async def pages(self) -> AsyncIterator[list[Recorded]]:
+        """Yield the events by the page, for those who take many: each is read in one round trip.
+
+        Asking for the next page says that all events of those before it are handled.
+        """
+        async for first in self:
+            yield self._page_from(first)
 
     async def save(self) -> None:
         """Save the checkpoint now: everything that was handed out is handled."""
@@ -207,6 +221,11 @@ class SyncTail(_Place):
                 self._end_page()
         self._prior, self._last = self._last, recorded
         return recorded
+
+    def pages(self) -> Iterator[list[Recorded]]:
+        """Yield the events by the page, for those who take many; see :meth:`Tail.pages`."""
+        for first in self:
+            yield self._page_from(first)
 
     def save(self) -> None:
         """Save the checkpoint now: everything that was handed out is handled."""

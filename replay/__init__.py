@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from replay.bisect import Divergence
 from replay.diff import Change, Difference, applied, changes
+from replay.equity import EquityPoint
 from replay.explain import Contribution, Explanation
 from replay.expressions import Expression, parse_expression
 from replay.figures import Figure, figures
@@ -27,7 +28,7 @@ from replay.opening import open_session as open  # noqa: A004
 from replay.opening import view
 from replay.orders import OrderLife, OrderStep
 from replay.paths import read_figure
-from replay.performance import EquityPoint, PnlRow
+from replay.pnl import PnlRow
 from replay.session import SessionView
 from replay.timeline import EventRows
 from replay.trades import Exit, Trade

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import ast
 import operator
-import re
 from collections.abc import Callable, Collection
 from decimal import Decimal
 from itertools import pairwise
@@ -32,7 +31,7 @@ from ledger import (
     quotient,
     subtract,
 )
-from replay.figures import BALANCE_FIGURES, ORDER_FIGURES, POSITION_FIGURES, SYMBOL_FIGURES
+from replay.held_paths import HELD, hold_paths
 from replay.paths import COLLECTIONS, FigurePath, parse_path
 
 __all__ = ["Expression", "parse_expression"]
@@ -57,18 +56,7 @@ _COMPARISONS: Final[dict[type[ast.cmpop], Callable[[Any, Any], bool]]] = {
 }
 _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {"abs": Decimal.copy_abs, "min": min, "max": max}
 
-# Symbols and ids may hold what Python reads as operators (KRW-BTC, EUR/USD): such a path is taken
-# out of the text, up to the first field it can end with, before Python's grammar sees it.
-_ROOT: Final = r"(?:positions|symbols|orders|balances|per_symbol_positions|per_symbol_orders)"
-_FIELD: Final = "|".join(
-    sorted({*BALANCE_FIGURES, *ORDER_FIGURES, *POSITION_FIGURES, *SYMBOL_FIGURES}, key=len)
-)
-_PATH: Final = re.compile(
-    rf"(?<![\w.\"'])(?:{_ROOT}\.[^\s()\[\]\"',<>=!]+?\.(?:fees\.\w+|limits\.[\w:-]+|{_FIELD})(?![\w.])"
-    rf"|rates\.\w+/\w+|(?:limits|quarantined)\.[\w:-]+)"
-)
-_QUOTED: Final = re.compile(r"\"[^\"]*\"|'[^']*'")
-_HELD: Final = "_figure_"
+_WITH_RESERVES: Final = ("available", "available_balance", "reserved")
 
 
 class Expression(NamedTuple):
@@ -98,6 +86,11 @@ class Expression(NamedTuple):
     def is_about_money(self) -> bool:
         """Whether it asks for nothing but totals and balances."""
         return all(path.root in ("total", "balances") for path in self.paths)
+
+    @property
+    def asks_reserves(self) -> bool:
+        """Whether it asks for what working orders reserve, or for what that leaves available."""
+        return any(path.field in _WITH_RESERVES for path in self.paths)
 
 
 def parse_expression(text: str, symbols: Collection[str] = ()) -> Expression:
@@ -131,7 +124,7 @@ class _Builder:
         self.told: set[str] = set()
 
     def built(self) -> _Read:
-        source = self._hold_paths(self._text.strip())
+        source, self._held = hold_paths(self._text.strip())
         try:
             tree = ast.parse(source, mode="eval")
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -140,18 +133,6 @@ class _Builder:
             ) from None
         self._source = source
         return self._read(tree.body)
-
-    def _hold_paths(self, text: str) -> str:
-        """Put a name for each path, leaving quoted texts alone."""
-        quoted = [match.span() for match in _QUOTED.finditer(text)]
-
-        def hold(match: re.Match[str]) -> str:
-            if any(start < match.start() < end for start, end in quoted):
-                return match.group()
-            self._held.append(match.group())
-            return f"{_HELD}{len(self._held) - 1}"
-
-        return _PATH.sub(hold, text)
 
     def _read(self, node: ast.expr) -> _Read:
         builder = getattr(self, f"_{type(node).__name__.lower()}", None)
@@ -163,7 +144,7 @@ class _Builder:
     def _refused(self, node: ast.expr, why: str) -> InvalidInput:
         part = ast.get_source_segment(self._source, node) or self._text
         for number, path in enumerate(self._held):
-            part = part.replace(f"{_HELD}{number}", path)
+            part = part.replace(f"{HELD}{number}", path)
         return InvalidInput(f"{part!r:.80} {why}", hint=_HINT)
 
     def _constant(self, node: ast.Constant) -> _Read:
@@ -180,8 +161,8 @@ class _Builder:
         return lambda _state: value
 
     def _name(self, node: ast.Name) -> _Read:
-        if node.id.startswith(_HELD) and node.id[len(_HELD) :].isdecimal():
-            number = int(node.id[len(_HELD) :])
+        if node.id.startswith(HELD) and node.id[len(HELD) :].isdecimal():
+            number = int(node.id[len(HELD) :])
             if number < len(self._held):
                 return self._figure(self._held[number])
         return self._figure(node.id)
@@ -215,7 +196,8 @@ class _Builder:
                 return None  # it cannot be told, so no condition on it holds
             if value is None:
                 return None
-            told.add(text)
+            if text not in told:
+                told.add(text)
             return Decimal(value) if value.__class__ is int else value
 
         return figure
@@ -271,6 +253,8 @@ class _Builder:
         tests = [_COMPARISONS.get(type(op)) for op in node.ops]
         if None in tests:
             raise self._refused(node, "uses a comparison other than < <= > >= == !=")
+        if len(tests) == 1:
+            return self._compare_two(node, tests[0], *parts)
         pairs = [(test, *pair) for test, pair in zip(tests, pairwise(parts), strict=True)]
 
         def holds(state: PortfolioState) -> bool:
@@ -279,6 +263,17 @@ class _Builder:
                 if a is None or b is None or not self._compared(node, test, a, b):
                     return False
             return True
+
+        return holds
+
+    def _compare_two(self, node: ast.expr, test: Any, left: _Read, right: _Read) -> _Read:
+        """What nearly every condition is, and what is evaluated after every event."""
+
+        def holds(state: PortfolioState) -> bool:
+            a = left(state)
+            if a is None or (b := right(state)) is None:
+                return False
+            return self._compared(node, test, a, b)
 
         return holds
 

@@ -13,6 +13,7 @@ from replay.figures import figures
 from replay.frames import Rows
 from replay.history import History, When
 from replay.live import LiveState
+from replay.money import PRICES, RESERVES
 from replay.paths import unknown_figure
 
 __all__ = ["Condition", "Turn", "find"]
@@ -63,13 +64,14 @@ def _turns_of_expression(
     events: Iterable[Recorded], live: LiveState, expression: Expression
 ) -> Rows[Turn]:
     evaluate, is_about_money = expression.evaluate, expression.is_about_money
+    least = RESERVES if expression.asks_reserves else PRICES
     before = bool(evaluate(live))
     turns = _begun(live.seq, before)
     with exact():  # entered once, and not for every event; an expression computes with nothing else
         for recorded in events:
             live.evolve_exactly(recorded)
             if is_about_money:
-                if not live.moved_money:
+                if live.moved < least:
                     continue
             elif not expression.may_change_by(recorded.event):
                 continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
+from itertools import chain
 from typing import TypeAlias
 
 from ledger import (
@@ -146,7 +147,7 @@ class History:
         end = self.last_seq if last is None else last
         if first > end:
             return iter(())
-        return self.ledger.tail(*streams, after=first - 1, until=end)
+        return chain.from_iterable(self.ledger.tail(*streams, after=first - 1, until=end).pages())
 
     def state(self, seq: int) -> PortfolioState:
         """Return the state after an event."""

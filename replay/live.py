@@ -6,7 +6,6 @@ what is asked, and of that only the part of the accounts that events have touche
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -15,22 +14,20 @@ from ledger import (
     Accounts,
     Balance,
     Order,
+    PortfolioAccount,
     PortfolioState,
     Position,
-    PriceMarked,
     RateMarked,
     Recorded,
     SymbolFigures,
     add,
     exact,
-    order_from_entry,
-    position_from_entry,
     state_from_accounts,
     step,
     symbol_balances,
-    symbol_figures,
 )
-from replay.money import RunningBalances
+from replay.money import ALL, NOTHING, PRICES, RESERVES, RunningBalances
+from replay.views import RunningViews
 
 __all__ = ["LiveState"]
 
@@ -48,7 +45,7 @@ class LiveState(PortfolioState):
         accounts: The fold's accounts; from here on only :meth:`evolve` changes them.
 
     Attributes:
-        moved_money: Whether the last event can have changed a balance or a total.
+        moved: What of the money the last event can have changed; see :mod:`replay.money`.
     """
 
     def __init__(self, accounts: Accounts) -> None:
@@ -57,11 +54,10 @@ class LiveState(PortfolioState):
         self.accounts = accounts
         self._money = RunningBalances(accounts)
         self._sums: dict[str, Decimal] = {}
-        self._touched = set(accounts.symbols)
-        self._stale: dict[str, set[str]] = {"figures": set(), "positions": set(), "orders": set()}
+        self._views = RunningViews(accounts)
         self._last: Recorded | None = None
         self.seq = accounts.seq
-        self.moved_money = True
+        self.moved = ALL
         self._read_portfolio()
 
     def evolve(self, recorded: Recorded) -> None:
@@ -72,26 +68,35 @@ class LiveState(PortfolioState):
     def evolve_exactly(self, recorded: Recorded) -> None:
         """Go on by one event; call inside ``exact()``, which saves entering it for each."""
         event = recorded.event
-        symbol = event.symbol
         self._last = recorded
         self.seq = seq = recorded.seq
-        step(self.accounts, event, seq)
-        if not symbol:
+        account = step(self.accounts, event, seq)
+        if account.__class__ is PortfolioAccount:
             self._read_portfolio()
-            self.moved_money = True
+            self.moved = ALL
             if event.__class__ is not RateMarked:
                 self._money.restart()
             return
-        account = self.accounts.symbols[symbol]
-        self._touched.add(symbol)
         if account.quarantine is not None:
             self._read_quarantine()
-        self.moved_money = moved = self._money.touch(symbol, event, account)
+        self.moved = moved = self._money.touch(event, account)  # type: ignore[arg-type]
         if moved and self._sums:
-            if event.__class__ is PriceMarked:
-                self._sums.pop("unrealized_pnl", None)
-            else:
-                self._sums = {}
+            self._forget_sums(moved)
+        self._views.touch(event)
+
+    @property
+    def moved_money(self) -> bool:
+        """Whether the last event can have changed a balance or a total."""
+        return self.moved != NOTHING
+
+    def _forget_sums(self, moved: int) -> None:
+        if moved == PRICES:
+            self._sums.pop("unrealized_pnl", None)
+        elif moved == RESERVES:
+            for figure in _WITH_RESERVES:
+                self._sums.pop(figure, None)
+        else:
+            self._sums = {}
 
     @property
     def recorded_at(self) -> datetime | None:
@@ -151,10 +156,15 @@ class LiveState(PortfolioState):
         Raises:
             MissingRate: A currency without a recorded rate has some.
         """
-        total = _ZERO
-        for currency, own in self._money.profits().items():
-            total = add(total, self._in_base(own, currency))
+        total, base = _ZERO, self.base_currency
+        for currency, own in self._money.profits():
+            total = add(total, own if currency == base else self._in_base(own, currency))
         return total
+
+    @property
+    def equity(self) -> Decimal:
+        """Cash plus unrealized PnL, in the base currency."""
+        return add(self._sum("cash"), self._sum("unrealized_pnl"))
 
     def only(self, symbol: str) -> PortfolioState:
         """Return the part of the totals and balances that one symbol made."""
@@ -176,55 +186,45 @@ class LiveState(PortfolioState):
         """Sum a figure of all balances; one that nothing has moved since is kept."""
         kept = self._sums.get(figure)
         if kept is None:
-            with_reserves = figure in _WITH_RESERVES
-            balances = self._money.reserve() if with_reserves else self._money.sums()
-            kept = self._sums[figure] = self._total_of(figure, balances)
+            kept = self._sums[figure] = self._summed(figure)
         return kept
+
+    def _summed(self, figure: str) -> Decimal:
+        if figure != "cash":
+            with_reserves = figure in _WITH_RESERVES
+            return self._total_of(
+                figure, self._money.reserve() if with_reserves else self._money.sums()
+            )
+        if self.quarantined:
+            self._refuse_quarantine()
+        total, base = _ZERO, self.base_currency
+        for currency, cash in self._money.cash().items():
+            total = add(total, cash if currency == base else self._in_base(cash, currency))
+        return total
 
     @property
     def symbols(self) -> dict[str, SymbolFigures]:
         """The figures of each symbol."""
-        for symbol in self._renewed("figures"):
-            self._symbols[symbol] = symbol_figures(self.accounts.symbols[symbol])
-        return self._symbols
+        return self._views.figures()
 
     @symbols.setter
-    def symbols(self, value: dict[str, SymbolFigures]) -> None:
-        self._symbols = value
+    def symbols(self, _value: dict[str, SymbolFigures]) -> None:
+        """A state built by hand begins with some; these come from the accounts."""
 
     @property
     def per_symbol_positions(self) -> dict[str, dict[str, Position]]:
         """The open positions, by symbol and id."""
-        for symbol in self._renewed("positions"):
-            own = self.accounts.symbols[symbol]
-            entries = own.positions.items()
-            self._positions[symbol] = {key: position_from_entry(own, e) for key, e in entries}
-        return self._positions
+        return self._views.positions()
 
     @per_symbol_positions.setter
-    def per_symbol_positions(self, value: dict[str, dict[str, Position]]) -> None:
-        self._positions = value
+    def per_symbol_positions(self, _value: dict[str, dict[str, Position]]) -> None:
+        """As the figures of the symbols."""
 
     @property
     def per_symbol_orders(self) -> dict[str, dict[str, Order]]:
         """The known orders, by symbol and id."""
-        for symbol in self._renewed("orders"):
-            own = self.accounts.symbols[symbol]
-            entries = own.orders.items()
-            self._orders[symbol] = {key: order_from_entry(own, key, e) for key, e in entries}
-        return self._orders
+        return self._views.orders()
 
     @per_symbol_orders.setter
-    def per_symbol_orders(self, value: dict[str, dict[str, Order]]) -> None:
-        self._orders = value
-
-    def _renewed(self, what: str) -> Iterable[str]:
-        if self._touched:
-            for names in self._stale.values():
-                names.update(self._touched)
-            self._touched = set()
-        stale = self._stale[what]
-        if not stale:
-            return ()
-        self._stale[what] = set()
-        return [name for name in sorted(stale) if self.accounts.symbols[name].revision]
+    def per_symbol_orders(self, _value: dict[str, dict[str, Order]]) -> None:
+        """As the figures of the symbols."""

@@ -5,7 +5,7 @@ Everything is exact, so the running sums are at any time what summing all accoun
 
 from __future__ import annotations
 
-from copy import copy
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Final
 
@@ -13,10 +13,12 @@ from ledger import (
     Accounts,
     Balance,
     Event,
+    EventReversed,
     OrderAccepted,
     OrderAmended,
     OrderCancelled,
     OrderExpired,
+    OrderFilled,
     OrderPlaced,
     OrderRejected,
     PriceMarked,
@@ -24,26 +26,53 @@ from ledger import (
     add,
     exact,
     state_from_accounts,
-    symbol_balances,
+    subtract,
 )
 
-__all__ = ["RunningBalances"]
+__all__ = ["ALL", "FEES", "NOTHING", "PRICES", "RESERVES", "RunningBalances"]
 
 _ZERO: Final = Decimal(0)
 
-# All but what orders reserve, which is kept apart: it takes a look at each order, and few ask.
-_PARTS: Final = (
-    "realized_pnl",
-    "unrealized_pnl",
-    "fees",
-    "funding",
-    "tied_up",
-    "market_value",
-)
-_PRICES, _ALL = 1, 2
-_ONLY_RESERVES: Final = frozenset(
-    {OrderPlaced, OrderAccepted, OrderAmended, OrderCancelled, OrderExpired, OrderRejected}
-)
+NOTHING: Final = 0
+RESERVES: Final = 1
+"""What working orders reserve, and with it the available balance."""
+PRICES: Final = 2
+"""What positions are worth."""
+FEES: Final = 4
+ALL: Final = 8
+
+_MOVED: Final[dict[type[Event], int]] = {
+    OrderPlaced: RESERVES,
+    OrderAccepted: RESERVES,
+    OrderAmended: RESERVES,
+    OrderCancelled: RESERVES,
+    OrderExpired: RESERVES,
+    OrderRejected: RESERVES,
+    PriceMarked: PRICES,
+    OrderFilled: FEES,
+}
+"""What of the money events move; those that are not named here can move all of it."""
+
+
+class _Part:
+    """What one symbol has been counted with."""
+
+    __slots__ = (
+        "currency",
+        "fees",
+        "funding",
+        "realized",
+        "reserved",
+        "tied_up",
+        "unrealized",
+        "value",
+    )
+
+    def __init__(self, currency: str | None) -> None:
+        self.currency = currency
+        self.fees: dict[str, Decimal] = {}
+        self.realized = self.unrealized = self.funding = _ZERO
+        self.tied_up = self.value = self.reserved = _ZERO
 
 
 class RunningBalances:
@@ -58,124 +87,149 @@ class RunningBalances:
         self._is_begun = False
         self._stale: dict[str, int] = {}
         self._stale_reserves: set[str] = set()
-        self._parts: dict[str, dict[str, Balance]] = {}
-        self._reserves: dict[str, tuple[str, Decimal]] = {}
+        self._parts: dict[str, _Part] = {}
         self._sums: dict[str, Balance] = {}
-        self._profits: dict[str, Decimal] = {}
+        self._cash: dict[str, Decimal] = {}
+        self._put_in: dict[str, Decimal] = {}
 
     def restart(self) -> None:
         """Sum everything anew, after an event of the portfolio's own."""
         self._is_begun = False
 
-    def touch(self, symbol: str, event: Event, account: SymbolAccount) -> bool:
-        """Note an event of a symbol; return whether it can have moved any money.
+    def touch(self, event: Event, account: SymbolAccount) -> int:
+        """Note an event of a symbol; return what of the money it can have moved.
 
-        A price moves none where nothing is held.
+        That is :data:`NOTHING` (a price moves none where nothing is held), :data:`RESERVES` alone,
+        :data:`PRICES` alone, :data:`FEES` and reserves, or :data:`ALL` of it.
         """
-        kind = event.__class__
-        if kind is PriceMarked:
+        symbol = event.symbol
+        moved = _MOVED.get(event.__class__, ALL)
+        if moved == PRICES:
             if not account.positions:
-                return False
-            self._stale[symbol] = self._stale.get(symbol, 0) | _PRICES
-            return True
-        self._stale_reserves.add(symbol)
-        if kind not in _ONLY_RESERVES or account.currency is None or symbol not in self._parts:
-            self._stale[symbol] = _ALL
-        return True
+                return NOTHING
+        else:
+            self._stale_reserves.add(symbol)
+            if moved == RESERVES or (moved == FEES and not event.fee):  # type: ignore[attr-defined]
+                part = self._parts.get(symbol)
+                if part is not None and part.currency == account.currency:
+                    return RESERVES
+                moved = ALL  # the first of its symbol, or the first that needs a currency
+            elif event.__class__ is EventReversed:
+                self._is_begun = False  # what has been there may be there no more
+        self._stale[symbol] = self._stale.get(symbol, NOTHING) | moved
+        return moved
 
     def sums(self) -> dict[str, Balance]:
         """Return the balances; what orders reserve is brought up to date by :meth:`reserve`."""
         if not self._is_begun:
             self._begin()
         elif self._stale:
-            stale, self._stale = self._stale, {}
-            with exact():
-                for symbol, what in stale.items():
-                    self._renew(symbol, what)
+            self._renew_stale()
         return self._sums
 
-    def profits(self) -> dict[str, Decimal]:
-        """Return what was earned in each currency: net PnL and unrealized PnL together."""
+    def cash(self) -> dict[str, Decimal]:
+        """Return the cash of each currency."""
         self.sums()
-        return self._profits
+        return self._cash
+
+    def profits(self) -> Iterator[tuple[str, Decimal]]:
+        """Yield what was earned in each currency: net PnL and unrealized PnL together."""
+        sums, put_in = self.sums(), self._put_in
+        for currency, balance in sums.items():
+            own = add(self._cash[currency], balance.unrealized_pnl)
+            yield currency, subtract(own, put_in[currency]) if currency in put_in else own
 
     def reserve(self) -> dict[str, Balance]:
         """Return the balances with what working orders reserve."""
         sums = self.sums()
-        with exact():
-            for symbol in self._stale_reserves:
-                account = self._accounts.symbols[symbol]
-                currency, before = self._reserves.get(symbol, (account.currency, _ZERO))
-                if currency is not None:
-                    reserved = account.reserved
-                    sums[currency].reserved += reserved - before
-                    self._reserves[symbol] = currency, reserved
-        self._stale_reserves = set()
+        if self._stale_reserves:
+            with exact():
+                for symbol in self._stale_reserves:
+                    part = self._parts[symbol]
+                    if part.currency is not None:
+                        reserved = self._accounts.symbols[symbol].reserved
+                        sums[part.currency].reserved += reserved - part.reserved
+                        part.reserved = reserved
+            self._stale_reserves = set()
         return sums
 
     def _begin(self) -> None:
         self._is_begun = True
         accounts = self._accounts
-        self._stale, self._reserves = {}, {}
+        self._stale, self._parts = {}, {}
         self._stale_reserves = set(accounts.symbols)
-        self._parts = {name: _contributed(own) for name, own in accounts.symbols.items()}
         deposits = state_from_accounts(Accounts(portfolio=accounts.portfolio), with_digest=False)
-        sums = deposits.balances
+        self._sums = deposits.balances
+        self._put_in = {currency: balance.cash for currency, balance in self._sums.items()}
+        self._cash = dict(self._put_in)
         with exact():
-            for parts in self._parts.values():
-                for currency, part in parts.items():
-                    _replace(sums.setdefault(currency, Balance()), Balance(), part)
-        self._sums = dict(sorted(sums.items()))
-        self._profits = {
-            currency: add(balance.net_pnl, balance.unrealized_pnl)
-            for currency, balance in self._sums.items()
-        }
+            for symbol in accounts.symbols:
+                self._renew(symbol, ALL)
 
-    def _renew(self, symbol: str, what: int) -> None:
-        """Replace what a symbol contributes; inside ``exact()``."""
-        if not self._is_begun:
+    def _renew_stale(self) -> None:
+        stale, self._stale = self._stale, {}
+        with exact():
+            for symbol, moved in stale.items():
+                self._renew(symbol, moved)
+
+    def _renew(self, symbol: str, moved: int) -> None:
+        """Replace what a symbol is counted with; inside ``exact()``."""
+        account = self._accounts.symbols[symbol]
+        part = self._parts.get(symbol)
+        if part is None:
+            part = self._parts[symbol] = _Part(account.currency)
+            moved = ALL
+        elif part.currency != account.currency:
+            self._begin()  # its first event to name a currency, or one that was taken back
             return
-        old, account = self._parts.get(symbol, {}), self._accounts.symbols[symbol]
-        if what == _PRICES and account.currency in old:
-            grown = _revalue(self._sums[account.currency], old[account.currency], account)
-            self._profits[account.currency] += grown
+        if moved & (FEES | ALL):
+            self._renew_fees(part, account)
+        currency = part.currency
+        if currency is None:
             return
-        new = _contributed(account)
-        if old.keys() != new.keys():
-            self._begin()
-            return
-        self._parts[symbol] = new
-        for currency, part in new.items():
-            _replace(self._sums[currency], old[currency], part)
-            self._profits[currency] += _earned(part) - _earned(old[currency])
+        balance = self._sums.get(currency) or self._added(currency)
+        if moved & (PRICES | ALL):
+            _revalue(balance, part, account)
+        if moved & ALL:
+            self._renew_earned(balance, part, account, currency)
+
+    def _renew_fees(self, part: _Part, account: SymbolAccount) -> None:
+        for currency, paid in account.fees.items():
+            before = part.fees.get(currency, _ZERO)
+            if paid is not before:
+                part.fees[currency] = paid
+                balance = self._sums.get(currency) or self._added(currency)
+                balance.fees += paid - before
+                self._cash[currency] -= paid - before
+
+    def _renew_earned(
+        self, balance: Balance, part: _Part, account: SymbolAccount, currency: str
+    ) -> None:
+        realized, funding = account.realized_pnl, account.funding
+        earned = realized - part.realized + (funding - part.funding)
+        balance.realized_pnl += realized - part.realized
+        balance.funding += funding - part.funding
+        self._cash[currency] += earned
+        part.realized, part.funding = realized, funding
+        tied_up = account.tied_up
+        balance.tied_up += tied_up - part.tied_up
+        part.tied_up = tied_up
+
+    def _added(self, currency: str) -> Balance:
+        """Begin the balance of a currency, in its place among the others."""
+        self._sums[currency] = balance = Balance()
+        self._cash[currency] = _ZERO
+        self._sums = dict(sorted(self._sums.items()))
+        self._cash = dict(sorted(self._cash.items()))
+        return balance
 
 
-def _earned(part: Balance) -> Decimal:
-    """Net PnL and unrealized PnL; inside ``exact()``."""
-    return part.net_pnl + part.unrealized_pnl
-
-
-def _contributed(account: SymbolAccount) -> dict[str, Balance]:
-    bare = copy(account)
-    bare.orders = {}
-    return symbol_balances(bare)
-
-
-def _revalue(balance: Balance, part: Balance, account: SymbolAccount) -> Decimal:
-    """Take over what a price changed, and return the change; inside ``exact()``."""
-    unrealized = account.unrealized_pnl
-    grown = unrealized - part.unrealized_pnl
-    balance.unrealized_pnl += grown
-    part.unrealized_pnl = unrealized
-    value = sum((entry.value for entry in account.positions.values()), _ZERO)
-    balance.market_value += value - part.market_value
-    part.market_value = value
-    return grown
-
-
-def _replace(balance: Balance, old: Balance, new: Balance) -> None:
-    """Put ``new`` for ``old`` into a sum; inside ``exact()``."""
-    for name in _PARTS:
-        before, after = getattr(old, name), getattr(new, name)
-        if before is not after:
-            setattr(balance, name, getattr(balance, name) - before + after)
+def _revalue(balance: Balance, part: _Part, account: SymbolAccount) -> None:
+    """Take over what the positions are worth; inside ``exact()``."""
+    unrealized = value = _ZERO
+    for entry in account.positions.values():
+        unrealized += entry.unrealized_pnl
+        value += entry.value
+    balance.unrealized_pnl += unrealized - part.unrealized
+    balance.market_value += value - part.value
+    part.unrealized, part.value = unrealized, value

@@ -27,10 +27,11 @@ from ledger import (
     quotient,
     subtract,
 )
+from replay.equity import equity
 from replay.frames import row_from
 from replay.history import History
 from replay.orders import orders
-from replay.performance import equity, pnl
+from replay.pnl import pnl
 from replay.report_steps import steps_of, written
 from replay.trades import Trade, trades
 

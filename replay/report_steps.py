@@ -18,9 +18,9 @@ from ledger import (
     plain,
     position_from_entry,
 )
+from replay.drawdown import Drawdown
 from replay.history import History
 from replay.live import LiveState
-from replay.performance import Drawdown
 
 __all__ = ["Steps", "described", "steps_of", "written"]
 

@@ -9,6 +9,7 @@ from typing import Self
 from ledger import Amount, Event, PortfolioState, Recorded
 from replay.bisect import Divergence, bisect
 from replay.diff import Difference, changes, diff
+from replay.equity import EquityPoint, equity
 from replay.explain import Explanation, explain
 from replay.figures import figures
 from replay.find import Condition, Turn, find
@@ -16,7 +17,7 @@ from replay.frames import Rows
 from replay.history import History, When
 from replay.notebook import html_from_state
 from replay.orders import OrderLife, orders
-from replay.performance import EquityPoint, PnlRow, equity, pnl
+from replay.pnl import PnlRow, pnl
 from replay.timeline import EventRows, events, steps
 from replay.trades import Trade, trades
 from replay.verify import Verification, verify
@@ -175,7 +176,7 @@ class SessionView:
         since: When | None = None,
         until: When | None = None,
     ) -> Rows[EquityPoint]:
-        """Return the equity over time; see :func:`replay.performance.equity`."""
+        """Return the equity over time; see :func:`replay.equity.equity`."""
         return equity(self.history, every, points=points, since=since, until=until)
 
     def pnl(
@@ -186,7 +187,7 @@ class SessionView:
         since: When | None = None,
         until: When | None = None,
     ) -> Rows[PnlRow]:
-        """Return what was earned, by bucket; see :func:`replay.performance.pnl`."""
+        """Return what was earned, by bucket; see :func:`replay.pnl.pnl`."""
         return pnl(self.history, by, every=every, since=since, until=until)
 
     def trades(

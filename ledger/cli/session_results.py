@@ -11,7 +11,7 @@ from ledger.errors import LedgerDamaged, MissingRate
 from ledger.sync_face import SyncLedger
 from ledger.timeline import Session
 from replay.history import History
-from replay.performance import PnlRow, pnl
+from replay.pnl import PnlRow, pnl
 
 __all__ = ["Result", "results_of"]
 
