@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Final
 
 from ledger import rules
 from ledger.accounts import SETTLED_KEPT, Accounts, OrderEntry, SymbolAccount
@@ -21,10 +22,14 @@ from ledger.orders import OrderStatus
 
 __all__: list[str] = []
 
+# Naming a member of an Enum by its class is a Python call each time.
+_FILLED: Final = OrderStatus.FILLED
+
 
 @evolves(OrderPlaced)
 def _(event: OrderPlaced, account: SymbolAccount, accounts: Accounts, seq: int) -> None:
-    rules.new_order(event, account)
+    if event.order_id in account.orders:
+        rules.new_order(event, account)
     if account.currency is None:
         account.currency = rules.currency_of(event, account, accounts)
     is_closing = _is_closing(event, account)
@@ -59,25 +64,29 @@ def _price_of(price: Decimal | None, account: SymbolAccount) -> Decimal:
 def _(event: OrderAccepted, account: SymbolAccount, _all: Accounts, _seq: int) -> None:
     order, status = rules.moved_order(event, event.order_id, account)
     order.status = status
-    order.venue_order_id = event.venue_order_id or order.venue_order_id
+    if event.venue_order_id:
+        order.venue_order_id = event.venue_order_id
 
 
 @evolves(OrderFilled)
 def _(event: OrderFilled, account: SymbolAccount, _all: Accounts, seq: int) -> None:
-    order, status = rules.moved_order(event, event.order_id, account)
-    filled = order.filled + event.quantity
-    rules.within_order(event, event.order_id, order, event.trade_id, filled)
+    order_id, quantity = event.order_id, event.quantity
+    order, status = rules.moved_order(event, order_id, account)
+    filled = order.filled + quantity
+    is_whole = filled == order.quantity
+    if order.fills or not is_whole:  # one trade that fills all of an order is within it
+        rules.within_order(event, order_id, order, event.trade_id, filled)
     order.filled = filled
-    order.filled_value += account.money(event.quantity, event.price)
+    order.filled_value += account.money(quantity, event.price)
     if event.fee:
         add_to(account.fees, event.fee_currency or account.currency or "", event.fee)
-    if filled == order.quantity:
+    if is_whole:
         if order.fills:
             order.fills = {}  # no further fill can come, so none must be told apart any more
-        status = OrderStatus.FILLED
+        status = _FILLED
     else:
-        order.fills[event.trade_id] = event.quantity
-    _become(account, event.order_id, order, status, seq)
+        order.fills[event.trade_id] = quantity
+    _become(account, order_id, order, status, seq)
 
 
 @evolves(OrderAmended)
@@ -90,7 +99,7 @@ def _(event: OrderAmended, account: SymbolAccount, _all: Accounts, seq: int) -> 
         order.price = event.price
         order.reserve_price = ZERO if order.is_closing else event.price
     if order.filled == order.quantity:
-        status = OrderStatus.FILLED
+        status = _FILLED
     _become(account, event.order_id, order, status, seq)
 
 
@@ -113,9 +122,10 @@ def _become(
 ) -> None:
     """Give an order its status; of those that are done, keep the latest few."""
     order.status = status
-    if status.is_working or order_id in account.done:
+    done = account.done
+    if status.is_working or order_id in done:
         return
-    account.done[order_id] = seq
-    if len(account.done) > SETTLED_KEPT:
-        oldest = next(iter(account.done))
-        del account.done[oldest], account.orders[oldest]
+    done[order_id] = seq
+    if len(done) > SETTLED_KEPT:
+        oldest = next(iter(done))
+        del done[oldest], account.orders[oldest]

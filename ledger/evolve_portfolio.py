@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ledger import rules
 from ledger.accounts import Accounts, PortfolioAccount, SessionEntry, SymbolAccount
+from ledger.amounts import ONE
 from ledger.errors import InvalidEvent
 from ledger.events import (
     CashDeposited,
@@ -110,6 +111,8 @@ def _(event: InstrumentRegistered, account: SymbolAccount, _all: Accounts, _seq:
 
 @evolves(PriceMarked)
 def _(event: PriceMarked, account: SymbolAccount, _all: Accounts, _seq: int) -> None:
-    account.mark = price = event.price
-    for position in account.positions.values():
-        position.value = account.money(position.quantity, price)
+    account.mark = event.price
+    if account.positions:
+        worth = account.money(ONE, event.price)
+        for position in account.positions.values():
+            position.value = position.quantity * worth

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Final
 
 from ledger import rules
 from ledger.accounts import SETTLED_KEPT, Accounts, Lot, PositionEntry, SymbolAccount
-from ledger.amounts import ZERO, exact_quotient, plain, share, trimmed
+from ledger.amounts import exact_quotient, plain, share, trimmed
 from ledger.cost_basis import release
 from ledger.events import (
     PositionAdjusted,
@@ -21,23 +22,27 @@ from ledger.orders import OrderSide
 
 __all__: list[str] = []
 
+# Naming a member of an Enum by its class is a Python call each time.
+_BUY: Final = OrderSide.BUY
+
 
 @evolves(PositionOpened)
 def _(event: PositionOpened, account: SymbolAccount, accounts: Accounts, seq: int) -> None:
     rules.new_position(event, account)
     if account.currency is None:
         account.currency = rules.currency_of(event, account, accounts)
-    _move(event, account)
-    cost = account.money(event.quantity, event.entry_price)
+    quantity = event.quantity
+    _move(event, account, quantity)
+    cost = account.money(quantity, event.entry_price)
     basis = accounts.portfolio.cost_basis
     account.positions[event.position_id] = PositionEntry(
         side=event.side,
-        quantity=event.quantity,
+        quantity=quantity,
         cost=cost,
-        value=cost if account.mark is None else account.money(event.quantity, account.mark),
+        value=cost if account.mark is None else account.money(quantity, account.mark),
         opened_seq=seq,
         opened_at=event.occurred_at,
-        lots=None if basis == "average" else [Lot(event.quantity, cost)],
+        lots=None if basis == "average" else [Lot(quantity, cost)],
         lifo=basis == "lifo",
         symbol_context=event.symbol_context,
         trade_id=event.trade_id,
@@ -48,14 +53,14 @@ def _(event: PositionOpened, account: SymbolAccount, accounts: Accounts, seq: in
 @evolves(PositionIncreased)
 def _(event: PositionIncreased, account: SymbolAccount, _all: Accounts, _seq: int) -> None:
     position = rules.open_position(event, event.position_id, account)
-    _move(event, account)
+    _move(event, account, event.quantity)
     cost = account.money(event.quantity, event.entry_price)
-    position.quantity += event.quantity
+    position.quantity = quantity = position.quantity + event.quantity
     position.cost += cost
     if account.mark is None:
         position.value += cost
     else:
-        position.value = account.money(position.quantity, account.mark)
+        position.value = account.money(quantity, account.mark)
     if position.lots is not None:
         position.lots = [*position.lots, Lot(event.quantity, cost)]
 
@@ -63,9 +68,10 @@ def _(event: PositionIncreased, account: SymbolAccount, _all: Accounts, _seq: in
 @evolves(PositionReduced)
 def _(event: PositionReduced, account: SymbolAccount, _all: Accounts, seq: int) -> None:
     position = rules.open_position(event, event.position_id, account)
-    rules.quantity_open(event, event.position_id, position, event.quantity)
-    _move(event, account)
-    _reduce(event, account, position, event.quantity, seq)
+    quantity = event.quantity
+    rules.quantity_open(event, event.position_id, position, quantity)
+    _move(event, account, quantity)
+    _reduce(event, account, position, quantity, seq)
 
 
 @evolves(PositionClosed)
@@ -85,7 +91,7 @@ def _reduce(
     """Realize what ``quantity`` earned: its proceeds less its cost, or the reverse for a sell."""
     proceeds = account.money(quantity, event.exit_price)
     cost, lots = release(position, quantity)
-    earned = proceeds - cost if position.side is OrderSide.BUY else cost - proceeds
+    earned = proceeds - cost if position.side is _BUY else cost - proceeds
     account.realized_pnl += earned
     if quantity == position.quantity:
         # What was rounded off along the way is booked by now: mostly, only zeros are left of it.
@@ -143,13 +149,11 @@ def _split(event: PositionAdjusted, split: str, position: PositionEntry) -> None
 def _move(
     event: PositionOpened | PositionIncreased | PositionReduced | PositionClosed,
     account: SymbolAccount,
-    quantity: Decimal = ZERO,
+    quantity: Decimal,
 ) -> None:
     """Check a position event against its order's fills, and charge its fee."""
-    moved = quantity if isinstance(event, PositionClosed) else event.quantity
     order = account.orders.get(event.order_id) if event.order_id is not None else None
     if order is not None:
-        rules.within_fills(event, order, moved)
-        order.moved += moved
+        order.moved = rules.within_fills(event, order, quantity)
     if event.fee:
         add_to(account.fees, account.currency or "", event.fee)

@@ -104,18 +104,23 @@ def moved_order(
     event: Event, order_id: str, account: SymbolAccount
 ) -> tuple[OrderEntry, OrderStatus]:
     """An order is placed first, and then moves along the one table of :mod:`ledger.orders`."""
-    order = account.orders.get(order_id)
-    if order is None:
-        raise refuse(
-            event,
-            "order-unknown",
-            f"order {order_id} is not known",
-            hint="append its OrderPlaced first; an order that was done long ago takes no more",
-        )
-    status = order.status.after.get(event.__class__.__name__)
-    if status is None:
-        raise refuse(event, "order-state", f"order {order_id} is {order.status}")
-    return order, status
+    try:
+        order = account.orders[order_id]
+        return order, order.status.after[event.__class__.__name__]
+    except KeyError:
+        raise _unmoved(event, order_id, account) from None
+
+
+def _unmoved(event: Event, order_id: str, account: SymbolAccount) -> RuleViolation:
+    if order_id in account.orders:
+        status = account.orders[order_id].status
+        return refuse(event, "order-state", f"order {order_id} is {status}")
+    return refuse(
+        event,
+        "order-unknown",
+        f"order {order_id} is not known",
+        hint="append its OrderPlaced first; an order that was done long ago takes no more",
+    )
 
 
 def within_order(
@@ -196,16 +201,21 @@ def within_fills(
     event: PositionOpened | PositionIncreased | PositionReduced | PositionClosed,
     order: OrderEntry,
     quantity: Decimal,
-) -> None:
-    """Where an order's fills are recorded, positions move by no more than was filled."""
-    if order.filled and order.moved + quantity > order.filled:
+) -> Decimal:
+    """Where an order's fills are recorded, positions move by no more than was filled.
+
+    Returns what positions will have moved by.
+    """
+    moved = order.moved + quantity
+    if order.filled and moved > order.filled:
         raise refuse(
             event,
             "position-beyond-fills",
             f"order {event.order_id} has {plain(order.filled)} filled, and positions would have "
-            f"moved by {plain(order.moved + quantity)}",
+            f"moved by {plain(moved)}",
             hint="record the fill first, in the same commit",
         )
+    return moved
 
 
 def new_session(event: SessionStarted, account: PortfolioAccount) -> None:
