@@ -56,24 +56,24 @@ class Difference(msgspec.Struct, kw_only=True):
 def changes(before: PortfolioState, after: PortfolioState) -> list[Change]:
     """Return every figure in which two states differ."""
     old, new = items(before), items(after)
-    found = []
-    for prefix, item in new.items():
-        if item != old.get(prefix):
-            was = _figures_under(prefix, old)
-            found += [
-                Change(path=prefix + name, before=was.get(name), after=value)
-                for name, value in figures_of(item).items()
-                if value != was.get(name)
-            ]
-    for prefix, item in old.items():
-        if item != new.get(prefix):
-            now = _figures_under(prefix, new)
-            found += [
-                Change(path=prefix + name, before=value, after=None)
-                for name, value in figures_of(item).items()
-                if name not in now
-            ]
-    return found
+    differing = {
+        prefix: (_figures_under(prefix, old), _figures_under(prefix, new))
+        for prefix in {**new, **old}
+        if new.get(prefix) != old.get(prefix)
+    }
+    found = [
+        Change(path=prefix + name, before=was.get(name), after=value)
+        for prefix, (was, now) in differing.items()
+        for name, value in now.items()
+        if value != was.get(name)
+    ]
+    return found + [
+        Change(path=prefix + name, before=value, after=None)
+        for prefix in old
+        if prefix in differing
+        for name, value in differing[prefix][0].items()
+        if name not in differing[prefix][1]
+    ]
 
 
 def _figures_under(prefix: str, found: Mapping[str, Item]) -> Mapping[str, Figure]:
@@ -135,8 +135,9 @@ def _begun(
         named = {change.path: change.events for change in found}
 
         def note(recorded: Recorded, moved: Moved) -> None:
-            for path in moved.keys() & named.keys():
-                named[path].append(recorded.seq)
+            for path in moved:
+                if path in named:
+                    named[path].append(recorded.seq)
 
         if named:
             Watch(accounts, before=before).follow(events, note)

@@ -122,7 +122,8 @@ class WatchedItems:
         for key in [key for key in self.known if key not in items]:
             self.see(key, None, moved)
         for key, item in items.items():
-            self.see(key, item, moved)
+            if self.has(key):
+                self.see(key, item, moved)
 
     def _of(self, item: Any) -> tuple[Value, ...]:
         return self._nothing if item is None else self._read(item)
