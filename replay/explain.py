@@ -114,7 +114,7 @@ def explanations(
         NotFound, MissingRate: As :func:`explain`.
     """
     seq = history.seq(at)
-    state = history.state(seq)
+    state = history.ledger.state(seq, with_digest=False)
     if paths is None:
         wanted, values = None, figures(state)
         found = _Contributions(values)

@@ -40,6 +40,9 @@ class WatchedMoney:
     Args:
         choice: The figures that are watched.
         before: The state as it is; ``None`` where the first values count as moved.
+
+    Attributes:
+        is_watched: Whether any of them is.
     """
 
     def __init__(self, choice: Choice, before: PortfolioState | None) -> None:
@@ -47,6 +50,7 @@ class WatchedMoney:
         self._totals = choice.fields("total", TOTALS)
         self._fields = choice.fields("balances", BALANCE_FIGURES)
         self._keys = choice.keys("balances")
+        self.is_watched = bool(self._totals or self._fields)
         self._reach: dict[frozenset[str], tuple[tuple[str, ...], tuple[str, ...]]] = {}
         self._parts: dict[str, tuple[Decimal, ...]] = {}
         self._balances: dict[str, WatchedFields] = {}

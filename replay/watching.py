@@ -74,7 +74,7 @@ class Watch:
             self._portfolio.see(name, getattr(live, name), moved)
         for name in self._counts:
             self._portfolio.see(name, live.seq, moved)
-        if live.moved_money:
+        if self._money.is_watched and live.moved_money:
             self._money.see(
                 live,
                 moved,
