@@ -158,6 +158,7 @@ from ledger.timeline import (
     Session,
 )
 from ledger.view import (
+    FoldedState,
     order_from_entry,
     position_from_entry,
     state_from_accounts,
@@ -189,6 +190,7 @@ __all__ = [
     "Fenced",
     "FileCheckpoint",
     "FoldAudit",
+    "FoldedState",
     "Group",
     "GroupStatus",
     "Imported",

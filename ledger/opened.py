@@ -23,7 +23,7 @@ from ledger.writing import WriterCore
 
 __all__ = ["Opened", "new_id", "open_writer", "resolve", "state_at", "take_snapshot"]
 
-_SNAPSHOT_EVERY: Final = 5_000
+_SNAPSHOT_EVERY: Final = 2_500
 
 
 def open_writer(keys: Keys, name: str, clock: Clock) -> Steps[WriterCore]:
@@ -46,6 +46,7 @@ def state_at(keys: Keys, seq: int | None, *, with_digest: bool) -> Steps[Portfol
         recorded_at=last.recorded_at if last else None,
         occurred_at=last.occurred_at if last else None,
         with_digest=with_digest,
+        is_own=True,
     )
 
 

@@ -210,4 +210,5 @@ def projected(keys: Keys) -> Steps[PortfolioState]:
         found,
         recorded_at=last.recorded_at if last else None,
         occurred_at=last.occurred_at if last else None,
+        is_own=True,
     )

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, MutableMapping
 from datetime import datetime
 from decimal import Decimal
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from ledger.amounts import ZERO, Amount, add, amount, exact, multiply, quotient, subtract
 from ledger.errors import InvalidInput, LedgerDamaged, MissingRate
 from ledger.holdings import Balance, Order, Position, SymbolFigures
 
 __all__ = ["PortfolioState"]
-
 
 T = TypeVar("T", Position, Order)
 
@@ -283,7 +282,7 @@ class PortfolioState:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PortfolioState):
             return NotImplemented
-        return vars(self) == vars(other)
+        return all(getattr(self, name) == getattr(other, name) for name in _COMPARED)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -295,3 +294,6 @@ class PortfolioState:
 def _same_symbol(what: str, symbol: str, key: str, item: Position | Order) -> None:
     if item.symbol != symbol:
         raise InvalidInput(f"{what} {key} is of {item.symbol}, not of {symbol}")
+
+
+_COMPARED: Final = tuple(vars(PortfolioState()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +14,7 @@ from ledger.holdings import Balance, Order, Position, SymbolFigures
 from ledger.state import PortfolioState
 
 __all__ = [
+    "FoldedState",
     "order_from_entry",
     "position_from_entry",
     "state_from_accounts",
@@ -26,25 +28,66 @@ __all__ = [
 _made: Final[Any] = msgspec.StructMeta.__call__
 
 
+class FoldedState(PortfolioState):
+    """A state that came from the fold; its orders and its digest may be made when first asked for.
+
+    Both cost more than all the rest, and most who ask for a state look at neither.
+    """
+
+    def __init__(self, accounts: Accounts) -> None:
+        super().__init__()
+        self._total = self._available = None  # the figures come from the balances
+        self._accounts: Accounts | None = accounts
+        del self.per_symbol_orders, self.digest
+
+    @cached_property
+    def per_symbol_orders(self) -> dict[str, dict[str, Order]]:  # type: ignore[override]
+        """The known orders, by symbol and id."""
+        return {
+            symbol: {key: order_from_entry(own, key, entry) for key, entry in own.orders.items()}
+            for symbol, own in self._held().symbols.items()
+            if own.revision
+        }
+
+    @cached_property
+    def digest(self) -> str:  # type: ignore[override]
+        """Equal where, and only where, all figures are."""
+        return self._held().digest()
+
+    def _held(self) -> Accounts:
+        if self._accounts is None:
+            raise AttributeError("the state was settled, and this was taken out of it since")
+        return self._accounts
+
+    def settle(self) -> None:
+        """Make now what was not asked for yet, so that the accounts may be evolved further."""
+        self.per_symbol_orders, self.digest  # noqa: B018 - made and kept by being asked for
+        self._accounts = None
+
+
 def state_from_accounts(
     accounts: Accounts,
     *,
     recorded_at: datetime | None = None,
     occurred_at: datetime | None = None,
     with_digest: bool = True,
-) -> PortfolioState:
-    """Return the state that ``accounts`` stand for; it shares nothing with them.
+    is_own: bool = False,
+) -> FoldedState:
+    """Return the state that ``accounts`` stand for.
 
     Args:
         accounts: Folded to their ``seq``.
         recorded_at, occurred_at: The two times of the event ``accounts.seq``.
-        with_digest: Whether to compute the digest, which costs more than the rest.
+        with_digest: Whether it has a digest, which costs more than the rest.
+        is_own: Whether the accounts are this state's own from here on, and nobody evolves them any
+            more: then orders and digest are made when first asked for. Otherwise the state shares
+            nothing with them.
     """
-    state = PortfolioState()
-    state._total = state._available = None  # the figures come from the balances
+    state = FoldedState(accounts)
     state.seq = accounts.seq
     state.recorded_at, state.occurred_at = recorded_at, occurred_at
-    state.digest = accounts.digest() if with_digest else ""
+    if not with_digest:
+        state.digest = ""
     portfolio = accounts.portfolio
     state.base_currency = portfolio.base_currency
     state.rates = dict(portfolio.rates)
@@ -52,27 +95,27 @@ def state_from_accounts(
     if portfolio.session is not None:
         state.session = portfolio.session.session
         state.is_halted = portfolio.session.halted
-    state.balances = _balances(accounts)
-    for symbol, account in accounts.symbols.items():
-        if not account.revision:
-            continue
-        state.symbols[symbol] = symbol_figures(account)
-        state.per_symbol_positions[symbol] = {
-            key: position_from_entry(account, entry) for key, entry in account.positions.items()
-        }
-        state.per_symbol_orders[symbol] = {
-            key: order_from_entry(account, key, entry) for key, entry in account.orders.items()
-        }
+    state.symbols = {
+        symbol: symbol_figures(own) for symbol, own in accounts.symbols.items() if own.revision
+    }
+    state.per_symbol_positions = {
+        symbol: {key: position_from_entry(own, entry) for key, entry in own.positions.items()}
+        for symbol, own in accounts.symbols.items()
+        if own.revision
+    }
+    state.balances = _balances(accounts, state.symbols)
     found = {"": portfolio.quarantine} | {
         symbol: account.quarantine for symbol, account in accounts.symbols.items()
     }
     state.quarantined = {
         name: f"#{reason.seq}: {reason.message}" for name, reason in found.items() if reason
     }
+    if not is_own:
+        state.settle()
     return state
 
 
-def _balances(accounts: Accounts) -> dict[str, Balance]:
+def _balances(accounts: Accounts, symbols: dict[str, SymbolFigures]) -> dict[str, Balance]:
     """Sum every currency over the portfolio and its symbols."""
     balances: dict[str, Balance] = {}
     with exact():
@@ -80,8 +123,8 @@ def _balances(accounts: Accounts) -> dict[str, Balance]:
             balances.setdefault(currency, Balance()).deposited += value
         for currency, value in accounts.portfolio.withdrawn.items():
             balances.setdefault(currency, Balance()).withdrawn += value
-        for account in accounts.symbols.values():
-            _add_symbol(balances, account)
+        for symbol, figures in symbols.items():
+            _add_symbol(balances, figures, accounts.symbols[symbol])
     return dict(sorted(balances.items()))
 
 
@@ -89,22 +132,24 @@ def symbol_balances(account: SymbolAccount) -> dict[str, Balance]:
     """Return what one symbol contributes to the balance of each currency."""
     balances: dict[str, Balance] = {}
     with exact():
-        _add_symbol(balances, account)
+        _add_symbol(balances, symbol_figures(account), account)
     return balances
 
 
-def _add_symbol(balances: dict[str, Balance], account: SymbolAccount) -> None:
+def _add_symbol(
+    balances: dict[str, Balance], figures: SymbolFigures, account: SymbolAccount
+) -> None:
     """Add a symbol's totals to the balances of its currencies; inside ``exact()``."""
-    for currency, value in account.fees.items():
+    for currency, value in figures.fees.items():
         balances.setdefault(currency, Balance()).fees += value
-    if account.currency is None:
+    if figures.currency is None:
         return
-    balance = balances.setdefault(account.currency, Balance())
-    balance.realized_pnl += account.realized_pnl
-    balance.unrealized_pnl += account.unrealized_pnl
-    balance.funding += account.funding
-    balance.tied_up += account.tied_up
-    balance.reserved += account.reserved
+    balance = balances.setdefault(figures.currency, Balance())
+    balance.realized_pnl += figures.realized_pnl
+    balance.unrealized_pnl += figures.unrealized_pnl
+    balance.funding += figures.funding
+    balance.tied_up += figures.tied_up
+    balance.reserved += figures.reserved
     balance.market_value += sum((entry.value for entry in account.positions.values()), ZERO)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-from ledger import Amount, Event, PortfolioState, Recorded
+from ledger import Amount, Event, FoldedState, PortfolioState, Recorded
 from replay.bisect import Divergence, bisect
 from replay.diff import Difference, changes, diff
 from replay.equity import EquityPoint, equity
@@ -26,7 +26,7 @@ from replay.whatif import CostBasis, WhatIf, what_if
 __all__ = ["SessionView", "StateView"]
 
 
-class StateView(PortfolioState):
+class StateView(FoldedState):
     """A :class:`ledger.PortfolioState` that shows itself in a notebook."""
 
     def _repr_html_(self) -> str:
