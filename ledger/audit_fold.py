@@ -12,6 +12,7 @@ from ledger.accounts import Accounts, OrderEntry, PortfolioAccount, Quarantine, 
 from ledger.amounts import ZERO, exact, plain
 from ledger.audit_positions import PositionAudit
 from ledger.entry import Run
+from ledger.errors import InvalidInput
 from ledger.event import Event
 from ledger.events import EventReversed
 from ledger.evolve import step
@@ -88,7 +89,9 @@ class FoldAudit:
         accounts = self.accounts
         account = accounts.account(event.symbol)
         was_quarantined = account.quarantine is not None
-        posted = self._posted(event) if not was_quarantined else None
+        if not was_quarantined and (refusal := _refusal(event)):
+            account.quarantine = Quarantine(seq=seq, type=event.type, rule="field", message=refusal)
+        posted = self._posted(event) if account.quarantine is None else None
         self._fold(event, account, seq)
         if account.quarantine is not None:
             if not was_quarantined:
@@ -203,6 +206,18 @@ class FoldAudit:
                 message = f"available in {currency} is {plain(shown)}; its postings say "
                 message += plain(left.get(currency, ZERO))
                 self._problems.found("figure", message, seq=seq)
+
+
+def _refusal(event: Event) -> str:
+    """Why an event of these fields could not be made; empty where it could.
+
+    Decoding trusts what was checked when it was appended, and so do the figures.
+    """
+    try:
+        type(event)(**{name: getattr(event, name) for name in event.__struct_fields__})
+    except InvalidInput as error:
+        return error.message
+    return ""
 
 
 def _orders_of(event: Event, account: PortfolioAccount | SymbolAccount) -> Mapping[str, OrderEntry]:
