@@ -6,6 +6,7 @@ import random
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import pytest
 from histories import accepted
@@ -13,16 +14,21 @@ from msgspec import structs
 
 import replay
 from ledger import (
+    Accounts,
     CashDeposited,
+    CashWithdrawn,
     CostBasisChosen,
     Event,
     EventReversed,
     InstrumentRegistered,
     Ledger,
     OrderAccepted,
+    OrderAmended,
     OrderCancelled,
+    OrderExpired,
     OrderFilled,
     OrderPlaced,
+    OrderRejected,
     PositionAdjusted,
     PositionClosed,
     PositionIncreased,
@@ -30,14 +36,19 @@ from ledger import (
     PositionReduced,
     PriceMarked,
     RateMarked,
+    Recorded,
     RiskLimitSet,
     SessionEnded,
+    SessionHalted,
     SessionStarted,
     SyncLedger,
     TradeRefused,
+    fold,
+    state_from_accounts,
 )
 
 START = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
+
 Told = Callable[..., replay.SessionView]
 
 
@@ -118,8 +129,10 @@ def day(told) -> replay.SessionView:
     )
 
 
-def proposals(chance: random.Random, count: int) -> list[Event | int]:
-    """Propose events of all kinds; the rules will refuse some of them."""
+def proposals(
+    chance: random.Random, count: int, *, also: Sequence[Maker] = ()
+) -> list[Event | int]:
+    """Propose events of many kinds; the rules will refuse some of them."""
     found: list[Event | int] = [
         SessionStarted(session="s", mode="paper", base_currency="USD", clock="occurred"),
         CashDeposited(currency="USD", amount=1_000_000),
@@ -128,7 +141,10 @@ def proposals(chance: random.Random, count: int) -> list[Event | int]:
     ]
     makers = [_order, _order, _fill, _fill, _position, _position, _change, _change, _mark, _mark]
     names = Names(chance)
-    return found + [chance.choice([*makers, _rare])(chance, names) for _ in range(count)]
+    for _ in range(count):
+        made = chance.choice([*makers, _rare, *also])(chance, names)
+        found += made if isinstance(made, list) else [made]
+    return found
 
 
 class Names:
@@ -148,6 +164,9 @@ class Names:
 
     def old(self, symbol: str, kind: str) -> str:
         return self._chance.choice(self._known.get(symbol + kind, ["nothing"])[-5:])
+
+
+Maker = Callable[[random.Random, Names], Event | int | list[Event | int]]
 
 
 def _price(chance: random.Random) -> str:
@@ -231,6 +250,105 @@ def _rare(chance: random.Random, names: Names) -> Event | int:
             TradeRefused(symbol=symbol, trade_id="t", limit="max", reason="too much"),
         ]
     )
+
+
+def _end(chance: random.Random, names: Names) -> Event:
+    symbol = names.symbol()
+    order = names.old(symbol, "o")
+    if chance.random() < 0.5:
+        quantity = chance.choice([None, 2, 12])
+        price = "10.5" if quantity is None else chance.choice([None, "8"])
+        return OrderAmended(symbol=symbol, order_id=order, quantity=quantity, price=price)
+    return chance.choice([OrderRejected, OrderExpired])(symbol=symbol, order_id=order)
+
+
+def _churn(chance: random.Random, names: Names) -> list[Event | int]:
+    """Orders that are done at once; of those the state forgets all but the latest."""
+    found: list[Event | int] = []
+    for _ in range(4):
+        order = names.new("AAPL", "quick")
+        found.append(
+            OrderPlaced(symbol="AAPL", order_id=order, side="buy", quantity=2, price="1.5")
+        )
+        found.append(OrderCancelled(symbol="AAPL", order_id=order))
+    if chance.random() < 0.3:
+        found.append(-1)  # takes the last one back: the order that had to make room returns
+    return found
+
+
+def _flip(chance: random.Random, names: Names) -> list[Event | int]:
+    """Sell what is held and more, with one order, or the other way round."""
+    symbol, price = names.symbol(), _price(chance)
+    order, before, after = names.new(symbol, "o"), names.old(symbol, "p"), names.new(symbol, "p")
+    side = chance.choice(["buy", "sell"])
+    of = {"symbol": symbol, "order_id": order}
+    return [
+        OrderPlaced(**of, side=side, quantity=20, price=price),
+        OrderFilled(**of, trade_id="t", quantity=20, price=price, fee="0.3"),
+        PositionClosed(**of, position_id=before, exit_price=price),
+        PositionOpened(**of, position_id=after, side=side, quantity=4, entry_price=price),
+    ]
+
+
+def _upheaval(chance: random.Random, names: Names) -> list[Event | int]:
+    """What is rarer still, and leaves totals without a rate for a while."""
+    session, later = names.old("", "s"), names.new("", "s")
+    start = SessionStarted(session=later, mode="paper", base_currency="USD", clock="occurred")
+    return chance.choice(
+        [
+            [SessionEnded(session="s"), SessionEnded(session=session), start],
+            [SessionHalted(session="s"), SessionHalted(session=session)],
+            [CashWithdrawn(currency=chance.choice(["USD", "EUR"]), amount="2.5")],
+            [CashDeposited(currency="JPY", amount=1_000), -1],
+            [CashDeposited(currency=chance.choice(["JPY", "CHF"]), amount=1_000)],
+            [RateMarked(from_currency="USD", to_currency=chance.choice(["JPY", "CHF"]), rate="3")],
+            [InstrumentRegistered(symbol=names.symbol(), quote_currency="EUR", multiplier="0.5")],
+            [TradeRefused(trade_id="t", limit="loss", reason="too much")],
+        ]
+    )
+
+
+Told = list[dict[str, replay.Figure]]
+Derivation = Callable[[Sequence[Recorded]], Told]
+
+
+class Wild(NamedTuple):
+    """A history in which everything happens, and every figure that it ever had.
+
+    ``told`` is derived the slow and plain way: all figures of a state from nothing but the fold,
+    after each event; ``told[0]`` are those before the first.
+    """
+
+    session: replay.SessionView
+    events: list[Recorded]
+    told: Told
+
+
+@pytest.fixture(scope="session")
+def told_after_each() -> Derivation:
+    """Derive all figures before the first of some events, and after each of them."""
+
+    def derive(events: Sequence[Recorded]) -> Told:
+        accounts = Accounts()
+        told = [replay.figures(state_from_accounts(accounts, with_digest=False))]
+        for recorded in events:
+            fold([recorded], accounts)
+            told.append(replay.figures(state_from_accounts(accounts, with_digest=False)))
+        return told
+
+    return derive
+
+
+@pytest.fixture(params=[5, 9, 16], scope="session")
+def wild(request, told_after_each) -> Iterator[Wild]:
+    """A random history of all event types: orders are forgotten, totals cannot always be told."""
+    also = [_end, _end, _churn, _churn, _flip, _upheaval, _upheaval]
+    history = accepted(proposals(random.Random(request.param), 240, also=also))
+    with Ledger.sync.connect(f"memory:{uuid.uuid4().hex}") as opened:
+        append(opened, [recorded.event for recorded in history])
+        session = replay.view(opened)
+        events = list(session.history.events())
+        yield Wild(session, events, told_after_each(events))
 
 
 @pytest.fixture(params=[1, 2, 3], scope="session")
