@@ -28,13 +28,14 @@ def bytes_from_accounts(accounts: Accounts, *, compressed: bool = False) -> byte
         accounts: The accounts.
         compressed: Whether to compress the JSON, to about a fifth; the first line says so.
     """
-    body = _encode(accounts)
-    words = [_NAME, b"%d" % FOLD, b""]
+    body, form = _encode(accounts), b""
     if compressed:
-        body = zlib.compress(body, 1)
-        words.append(b"zlib")
-    words[2] = hashlib.sha256(body).hexdigest().encode()
-    return b" ".join(words) + b"\n" + body
+        body, form = zlib.compress(body, 1), b" zlib"
+    return b"%b %d %b%b\n%b" % (_NAME, FOLD, _digest(form, body), form, body)
+
+
+def _digest(form: bytes, body: bytes) -> bytes:
+    return hashlib.sha256(form + body).hexdigest().encode()
 
 
 def accounts_from_bytes(saved: bytes) -> Accounts | None:
@@ -44,14 +45,15 @@ def accounts_from_bytes(saved: bytes) -> Accounts | None:
         SnapshotDamaged: The bytes are not what was saved.
     """
     head, _, body = saved.partition(b"\n")
-    name, version, digest, *form = [*head.split(b" "), b"", b""]
+    name, version, digest, *form = [*head.split(b" ", 3), b"", b""]
     if name != _NAME or not version.isdigit():
         raise SnapshotDamaged("a snapshot does not begin as one", hint=_HINT)
     if int(version) != FOLD:
         return None
-    if hashlib.sha256(body).hexdigest().encode() != digest:
+    is_compressed = form[0] == b"zlib"
+    if digest != _digest(b" zlib" if is_compressed else form[0], body):
         raise SnapshotDamaged("a snapshot is not what was saved: its digest differs", hint=_HINT)
-    return _decode(zlib.decompress(body) if form[0] == b"zlib" else body)
+    return _decode(zlib.decompress(body) if is_compressed else body)
 
 
 def snapshot_seqs(keys: Keys) -> Steps[list[int]]:

@@ -73,6 +73,34 @@ def test_a_tail_merges_symbols_in_the_total_order(ledger):
     assert seqs(ledger.tail(after=3, until=6)) == [4, 5, 6]
 
 
+def test_pages_hold_every_event_once_in_order(ledger):
+    ledger.append(start())
+    for _ in range(40):
+        ledger.append(marks(*"ABCD" * 16))
+    pages = list(ledger.tail().pages())
+    assert len(pages) > 1
+    assert [recorded for page in pages for recorded in page] == list(ledger.tail())
+    assert [len(page) for page in ledger.tail("A", types=["CashDeposited"]).pages()] == []
+
+
+async def test_a_page_is_handled_when_the_next_one_is_asked_for(
+    ledger, store_url, portfolio, tmp_path
+):
+    ledger.append([*start(), *marks("A", "A")])
+    place = FileCheckpoint(tmp_path / "place")
+    with pytest.raises(RuntimeError), ledger.tail(checkpoint=place) as tail:  # noqa: PT012
+        for page in tail.pages():
+            assert seqs(page) == [1, 2, 3, 4]
+            raise RuntimeError
+    assert place.load() == 0
+    async with (
+        Ledger.connect(store_url, portfolio=portfolio) as other,
+        other.tail(checkpoint=place) as again,
+    ):
+        assert [seqs(page) async for page in again.pages()] == [[1, 2, 3, 4]]
+    assert place.load() == 4
+
+
 def test_a_follower_gets_what_is_appended_later_and_symbols_that_begin_later(ledger):
     ledger.append([*start(), *marks("A")])
     with ledger.tail(follow=True) as tail:
