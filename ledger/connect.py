@@ -83,7 +83,7 @@ def open_store(url: str, keys: Keys) -> Store | FileStore:
 
     Raises:
         InvalidInput: The URL is none of ``embedded:DIR``, ``redis://``, ``rediss://``, ``unix://``,
-            ``redis+cluster://``, ``memory:``, ``file:PATH``.
+            ``redis+cluster://HOST,HOST``, ``memory:``, ``file:PATH``.
         StoreError: An embedded server cannot be started.
     """
     from ledger.locators import ClusterLocator, MemoryLocator, ServerLocator
@@ -103,5 +103,6 @@ def open_store(url: str, keys: Keys) -> Store | FileStore:
         return FileStore(Path(rest), keys)
     raise InvalidInput(
         f"store: {url!r} is not a store",
-        hint="embedded:DIR, redis://HOST, unix:///SOCKET, redis+cluster://HOST, memory: or file:F",
+        hint="embedded:DIR, redis://HOST, unix:///SOCKET, redis+cluster://HOST,HOST, memory: "
+        "or file:F",
     )
