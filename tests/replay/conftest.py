@@ -319,6 +319,7 @@ class Wild(NamedTuple):
     after each event; ``told[0]`` are those before the first.
     """
 
+    store: str
     session: replay.SessionView
     events: list[Recorded]
     told: Told
@@ -344,11 +345,12 @@ def wild(request, told_after_each) -> Iterator[Wild]:
     """A random history of all event types: orders are forgotten, totals cannot always be told."""
     also = [_end, _end, _churn, _churn, _flip, _upheaval, _upheaval]
     history = accepted(proposals(random.Random(request.param), 240, also=also))
-    with Ledger.sync.connect(f"memory:{uuid.uuid4().hex}") as opened:
+    store = f"memory:{uuid.uuid4().hex}"
+    with Ledger.sync.connect(store) as opened:
         append(opened, [recorded.event for recorded in history])
         session = replay.view(opened)
         events = list(session.history.events())
-        yield Wild(session, events, told_after_each(events))
+        yield Wild(store, session, events, told_after_each(events))
 
 
 @pytest.fixture(params=[1, 2, 3], scope="session")

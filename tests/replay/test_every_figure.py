@@ -18,8 +18,12 @@ from ledger import (
     EVENT_TYPES,
     Accounts,
     OrderFilled,
+    PositionAdjusted,
     PositionClosed,
+    PositionIncreased,
+    PositionOpened,
     Recorded,
+    SessionStarted,
     fold,
     state_from_accounts,
     subtract,
@@ -107,6 +111,27 @@ def _impossible(history: list[Recorded], symbol: str) -> Recorded:
     if len(history) % 2:
         event = OrderFilled(symbol=symbol, order_id="never", trade_id="t", quantity=1, price=1)
     return recorded(seq, revision, event)
+
+
+def test_a_split_moves_what_is_rounded_and_nothing_else(told_after_each):
+    """Without a mark, a position is valued at its cost by its quantity, which is a quotient."""
+    of = {"symbol": "AAPL", "position_id": "p"}
+    events = [
+        recorded(
+            1, 1, SessionStarted(session="s", mode="paper", base_currency="USD", clock="recorded")
+        ),
+        recorded(2, 1, PositionOpened(**of, side="buy", quantity=1, entry_price=1)),
+        recorded(3, 2, PositionIncreased(**of, quantity=2, entry_price=0)),
+        recorded(4, 3, PositionAdjusted(**of, split="2/1")),
+    ]
+    told = told_after_each(events)
+    assert "total_position_value" in moved(told, 4)
+    assert "balances.USD.market_value" not in moved(told, 4)
+    accounts = fold(events[:3])
+    watch = Watch(accounts, before=state_from_accounts(accounts))
+    seen: list[dict] = []
+    watch.follow(events[3:], lambda _event, figures: seen.append(figures))
+    assert seen == [moved(told, 4)]
 
 
 def test_a_watch_of_a_long_history_names_what_moves(wild):
