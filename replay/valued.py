@@ -23,6 +23,7 @@ class ValuedState(LiveState):
     def __init__(self, accounts: Accounts) -> None:
         super().__init__(accounts)
         self._seen: dict[str, dict[str, Position]] = {}
+        self._values: dict[str, Decimal] = {}
         self._restart()
 
     def _restart(self) -> None:
@@ -37,6 +38,7 @@ class ValuedState(LiveState):
         if symbol:
             self._unvalued.add(symbol)
             self._seen.pop(symbol, None)
+            self._values.pop(symbol, None)
         else:
             self._restart()
 
@@ -49,6 +51,16 @@ class ValuedState(LiveState):
             seen = {key: position_from_entry(account, entry) for key, entry in entries}
             self._seen[symbol] = seen
         return seen
+
+    def get_total_symbol_position_value(self, symbol: str) -> Decimal:
+        """Return the value of a symbol's positions."""
+        value = self._values.get(symbol)
+        if value is None:
+            value = _ZERO
+            for position in self.get_symbol_positions(symbol).values():
+                value = add(value, position.value)
+            self._values[symbol] = value
+        return value
 
     @property
     def total_position_value(self) -> Decimal:

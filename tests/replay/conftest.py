@@ -304,6 +304,8 @@ def _upheaval(chance: random.Random, names: Names) -> list[Event | int]:
             [RateMarked(from_currency="USD", to_currency=chance.choice(["JPY", "CHF"]), rate="3")],
             [InstrumentRegistered(symbol=names.symbol(), quote_currency="EUR", multiplier="0.5")],
             [TradeRefused(trade_id="t", limit="loss", reason="too much")],
+            [RiskLimitSet(limit=limit, value=value) for limit in "ab" for value in ("1", None)],
+            [RiskLimitSet(symbol="AAPL", limit="a", value=value) for value in ("1", "2", None)],
         ]
     )
 

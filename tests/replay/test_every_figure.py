@@ -175,6 +175,17 @@ def test_one_figure_is_explained_as_among_all(wild):
         assert explanations(wild.session.history, some, seq) == {p: everything[p] for p in some}
 
 
+def test_figures_of_one_stream_and_of_all_are_explained_together(wild):
+    seq = len(wild.events)
+    symbol = max(wild.session.at(seq=seq).symbols)
+    some = ["equity", f"positions.{symbol}.opened_count", "balances.EUR.cash", "session"]
+    some = [path for path in some if path in wild.told[seq]]
+    assert len(some) > 2
+    for path, explained in explanations(wild.session.history, some, seq).items():
+        assert explained == wild.session.explain(path, at=seq)
+        assert not is_number(explained.value) or explained.total == wild.told[seq][path]
+
+
 def test_short_forms_are_explained_as_what_they_stand_for(wild):
     seq = len(wild.events)
     everything = explanations(wild.session.history, at=seq)
