@@ -14,11 +14,12 @@ from collections.abc import Iterable
 from copy import copy
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from ledger.amounts import ZERO, plain
+from ledger.amounts import ZERO
+from ledger.canonical import amounts_of, plain_text, write_plainly
 from ledger.event import Event
 from ledger.orders import OrderSide, OrderStatus
 
@@ -45,6 +46,9 @@ SETTLED_KEPT: Final = 64
 The state must not grow with the number of events. An event for an order that was done longer ago
 is refused as unknown; that an id is never used twice, however long ago, is the store's to check.
 """
+
+# Naming a member of an Enum by its class is a Python call each time.
+_BUY: Final = OrderSide.BUY
 
 
 class Lot(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -99,7 +103,7 @@ class PositionEntry(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     @property
     def unrealized_pnl(self) -> Decimal:
         """Value less cost for a buy, cost less value for a sell; exact inside ``exact()``."""
-        return self.value - self.cost if self.side is OrderSide.BUY else self.cost - self.value
+        return self.value - self.cost if self.side is _BUY else self.cost - self.value
 
 
 class Quarantine(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,24 +214,21 @@ class SymbolAccount(Account, omit_defaults=True, kw_only=True):
     @property
     def tied_up(self) -> Decimal:
         """The entry cost of all open positions; exact inside ``exact()``."""
-        return sum((position.cost for position in self.positions.values()), ZERO)
+        return sum([position.cost for position in self.positions.values()], ZERO)
 
     @property
     def unrealized_pnl(self) -> Decimal:
         """The unrealized PnL of all open positions; exact inside ``exact()``."""
-        return sum((position.unrealized_pnl for position in self.positions.values()), ZERO)
+        return sum([position.unrealized_pnl for position in self.positions.values()], ZERO)
 
     @property
     def reserved(self) -> Decimal:
         """What the working orders reserve; exact inside ``exact()``."""
-        return sum(
-            (
-                self.money(order.quantity - order.filled, order.reserve_price)
-                for order in self.orders.values()
-                if order.status.is_working
-            ),
-            ZERO,
-        )
+        total = ZERO
+        for order_id in set(self.orders).difference(self.done):  # exactly those that are working
+            order = self.orders[order_id]
+            total += self.money(order.quantity - order.filled, order.reserve_price)
+        return total
 
 
 class Accounts(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -260,19 +261,20 @@ class Accounts(msgspec.Struct, omit_defaults=True, kw_only=True):
         at which the store recorded the events are not part of it: the same events give the same
         digest in every store.
         """
-        text = msgspec.json.encode(_canonical(msgspec.to_builtins(self, **_KEEP)), order="sorted")
-        return hashlib.sha256(text).hexdigest()
+        tree = msgspec.to_builtins(self)
+        write_plainly(tree["portfolio"], _OF_PORTFOLIO)
+        for account in tree.get("symbols", {}).values():
+            write_plainly(account, _OF_SYMBOL)
+            for order in account.get("orders", {}).values():
+                write_plainly(order, _OF_ORDER)
+            for position in account.get("positions", {}).values():
+                write_plainly(position, _OF_POSITION)
+                if lots := position.get("lots"):
+                    position["lots"] = [list(map(plain_text, lot)) for lot in lots]
+        return hashlib.sha256(msgspec.json.encode(tree, order="sorted")).hexdigest()
 
 
-_KEEP: Final[dict[str, Any]] = {"builtin_types": (Decimal,)}
-
-
-def _canonical(value: Any) -> Any:
-    """Write every decimal inside in its one plain form."""
-    if isinstance(value, Decimal):
-        return plain(value)
-    if isinstance(value, dict):
-        return {key: _canonical(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_canonical(item) for item in value]
-    return value
+_OF_ORDER: Final = amounts_of(OrderEntry)
+_OF_POSITION: Final = amounts_of(PositionEntry)
+_OF_PORTFOLIO: Final = amounts_of(PortfolioAccount)
+_OF_SYMBOL: Final = amounts_of(SymbolAccount)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import random
+from contextlib import suppress
 from decimal import Decimal
 
 import pytest
+from histories import histories
+from hypothesis import HealthCheck, given, settings
+from msgspec import structs
 
 from ledger import (
     Accounts,
@@ -21,11 +26,14 @@ from ledger import (
     OrderStatus,
     PositionOpened,
     PriceMarked,
+    Recorded,
     RuleViolation,
     SessionStarted,
+    fold,
     state_from_accounts,
 )
 from ledger.accounts import SETTLED_KEPT
+from ledger.amounts import exact
 from ledger.evolve import check
 
 # As the documentation of ledger.orders has it, with what a fill of a part makes of the order.
@@ -199,6 +207,44 @@ def test_orders_that_are_done_are_forgotten_the_oldest_first() -> None:
     assert list(orders) == ["o", *(f"n{number}" for number in range(5, SETTLED_KEPT + 5))]
     with pytest.raises(RuleViolation, match="order n4 is not known"):
         check(accounts, OrderAccepted(symbol="A", order_id="n4"), 999)
+
+
+def _check_what_is_done(accounts: Accounts) -> None:
+    for account in accounts.symbols.values():
+        working = {key for key, order in account.orders.items() if order.status.is_working}
+        assert account.done.keys() == account.orders.keys() - working
+        with exact():
+            assert account.reserved == sum(
+                account.money(order.quantity - order.filled, order.reserve_price)
+                for key, order in account.orders.items()
+                if key in working
+            )
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(histories())
+def test_an_order_is_done_exactly_when_it_is_not_working(history: list[Recorded]) -> None:
+    """What working orders reserve is found without a look at the many that are done."""
+    accounts = Accounts()
+    for found in history:
+        _check_what_is_done(fold([found], accounts))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_so_it_is_when_many_orders_are_done_and_forgotten(seed: int) -> None:
+    chance, accounts, events = random.Random(seed), after(), list(EVENTS.values())
+    for seq in range(3, 700):
+        name = f"n{seq // 4 - chance.randrange(3)}"
+        event = structs.replace(chance.choice(events), order_id=name)
+        if isinstance(event, OrderFilled):
+            quantity = Decimal(chance.choice([1, 5, 10]))
+            event = structs.replace(event, trade_id=f"t{seq}", quantity=quantity)
+        with suppress(RuleViolation):
+            check(accounts, structs.replace(PLACED, order_id=name), seq)
+        with suppress(RuleViolation):
+            check(accounts, event, seq)
+        _check_what_is_done(accounts)
+    assert len(accounts.symbols["A"].done) == SETTLED_KEPT
 
 
 def test_sides_have_an_opposite() -> None:
