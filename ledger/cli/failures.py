@@ -11,7 +11,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TextIO
 
 import click
 import msgspec
@@ -50,10 +50,12 @@ class Terminated(SystemExit):
     """SIGTERM came."""
 
 
-def exit_code_of(  # noqa: PLR0911  # one return per way to end reads best
+def exit_code_of(
     action: Callable[[], None], arguments: Sequence[str], given: Mapping[str, Any]
 ) -> int:
     """Run a command to its end, report what went wrong on stderr, and return the exit code.
+
+    Nobody has to read either stream: one whose reader has gone is written to no more.
 
     Args:
         action: The command.
@@ -61,13 +63,25 @@ def exit_code_of(  # noqa: PLR0911  # one return per way to end reads best
         given: The global flags; filled while the command is parsed.
     """
     try:
+        return _ended(action, arguments, given)
+    finally:
+        try:
+            sys.stderr.flush()
+        except BrokenPipeError:
+            _abandon(sys.stderr)
+
+
+def _ended(  # noqa: PLR0911  # one return per way to end reads best
+    action: Callable[[], None], arguments: Sequence[str], given: Mapping[str, Any]
+) -> int:
+    try:
         with _terminable():
             action()
             sys.stdout.flush()
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except BrokenPipeError:
-        _abandon_stdout()
+        _abandon(sys.stdout)
         return 0
     except (KeyboardInterrupt, click.Abort):
         return _INTERRUPTED
@@ -105,11 +119,11 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _abandon_stdout() -> None:
+def _abandon(stream: TextIO) -> None:
     """Let what is still buffered go nowhere: its reader has gone, and that is no error."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
 
 
@@ -136,7 +150,14 @@ class _Wish:
 def _report(
     message: str, hint: str, remedy: str, code: str, wish: _Wish, error: BaseException | None
 ) -> None:
-    """Say what went wrong, then where or why, then a command that helps."""
+    """Say what went wrong, then where or why, then a command that helps, if anybody listens."""
+    with contextlib.suppress(BrokenPipeError):
+        _say(message, hint, remedy, code, wish, error)
+
+
+def _say(
+    message: str, hint: str, remedy: str, code: str, wish: _Wish, error: BaseException | None
+) -> None:
     if error is not None and wish.has_trace:
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
     click.echo(f"error: {message}", err=True)
@@ -153,7 +174,8 @@ def _report_usage(
 ) -> int:
     command = error.ctx.command_path if error.ctx else "pledger"
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        click.echo(error.format_message(), err=True)
+        with contextlib.suppress(BrokenPipeError):
+            click.echo(error.format_message(), err=True)
         return error.exit_code
     message, _, meant = _SUGGESTION.sub("\n", error.format_message().strip()).partition("\n")
     usage = error.ctx.command.get_usage(error.ctx) if error.ctx else ""

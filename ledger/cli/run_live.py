@@ -8,8 +8,6 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import click
-
 from ledger.cli.call import Call
 from ledger.cli.trading import Stop
 from ledger.errors import InvalidInput
@@ -180,7 +178,7 @@ def show_feed(screen: Screen, url: str) -> Callable[[LiveProgress], None]:
         due = progress.seconds + (1.0 if screen.is_watched else _TOLD_EVERY_SECONDS)
         line = f"{progress.seconds:.0f} s  {progress.pass_count:,} passes  #{progress.seq:,}"
         if screen.is_watched:
-            click.echo(f"\r{line}   ", err=True, nl=False)
+            screen.say(f"\r{line}   ", end="")
         else:
             screen.note(line)
 

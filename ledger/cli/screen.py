@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import sys
@@ -69,16 +70,22 @@ class Screen:
     def note(self, text: str) -> None:
         """Say something about the answer, on stderr, unless ``-q`` asks for silence."""
         if not self._quiet:
-            click.echo(text, err=True)
+            self.say(text)
 
     def tell(self, text: str) -> None:
         """Say what goes on, on stderr, where ``-v`` asks for it."""
         if self._verbose and not self._quiet:
-            click.echo(text, err=True)
+            self.say(text)
 
     def warn(self, text: str) -> None:
         """Warn on stderr, also under ``-q``."""
-        click.echo(f"warning: {text}", err=True)
+        self.say(f"warning: {text}")
+
+    @staticmethod
+    def say(text: str, *, end: str = "\n") -> None:
+        """Write to stderr; that nobody reads it any more stops nothing."""
+        with contextlib.suppress(BrokenPipeError):
+            click.echo(text + end, err=True, nl=False)
 
     def lines(self, texts: Iterable[str]) -> None:
         """Write lines of the answer."""
@@ -96,14 +103,22 @@ class Screen:
             writer.writerow([_cell(value) for value in row])
 
     def show(self, *parts: RenderableType) -> None:
-        """Draw what rich can draw."""
+        """Draw what rich can draw.
+
+        Raises:
+            BrokenPipeError: The reader of stdout has gone.
+        """
         from rich.console import Console
+
+        class Piped(Console):
+            def on_broken_pipe(self) -> None:
+                raise BrokenPipeError  # rich itself would end the process, and with 1
 
         is_terminal = sys.stdout.isatty()
         is_coloured = self._color == "always" or (
             self._color == "auto" and is_terminal and not os.environ.get("NO_COLOR")
         )
-        console = Console(
+        console = Piped(
             file=sys.stdout,
             force_terminal=is_coloured,
             no_color=not is_coloured,

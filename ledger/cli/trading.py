@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-import click
 from rich.table import Table
 
 from ledger.amounts import ZERO
@@ -68,7 +67,7 @@ def show_progress(screen: Screen) -> Callable[[Progress], None]:
         line = f"{percent:>3} %  {progress.instant:%Y-%m-%d}  #{progress.seq:,}"
         if screen.is_watched:
             end = "\n" if percent == 100 else "\r"
-            click.echo(f"\r{line}   {end}", err=True, nl=False)
+            screen.say(f"\r{line}   ", end=end)
         else:
             screen.note(line)
 

@@ -79,7 +79,7 @@ def _progress(call: Call) -> Callable[[int, int], None] | None:
 
     def show(done: int, total: int) -> None:
         end = "\r" if done < total else f"\r{' ' * 40}\r"
-        click.echo(f"verifying {done:,} of {total:,}{end}", err=True, nl=False)
+        call.screen.say(f"verifying {done:,} of {total:,}", end=end)
 
     return show
 

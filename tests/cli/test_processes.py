@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -72,6 +72,65 @@ def test_a_stopped_tail_says_where_to_resume(start, number, code):
     out, err = tail.communicate(timeout=20)
     assert (tail.returncode, out) == (code, "")
     assert err.splitlines() == ["resume with --after '#4'"]
+
+
+@pytest.fixture
+def nobody() -> Iterator[int]:
+    """The writing end of a pipe whose reader has gone."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    yield writing
+    os.close(writing)
+
+
+@pytest.mark.parametrize(
+    ("typed", "code"),
+    [
+        ("state", 0),
+        ("state -o json", 0),
+        ("events", 0),
+        ("tail", 0),
+        ("sessions -o csv", 0),
+        ("verify", 0),
+        ("--help", 0),
+        ("state --at x", 2),
+        ("nonsense", 2),
+        ("orders --session x", 3),
+    ],
+)
+@pytest.mark.parametrize("also_stderr", [False, True], ids=["stdout", "both"])
+def test_nobody_has_to_read_what_a_command_says(environment, nobody, typed, code, also_stderr):
+    run = subprocess.run(
+        [*PLEDGER, *typed.split()],
+        stdout=nobody,
+        stderr=nobody if also_stderr else subprocess.PIPE,
+        text=True,
+        env=environment,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == code, run.stderr
+    assert "Traceback" not in (run.stderr or "")
+
+
+def test_a_run_goes_on_to_its_end_when_nobody_reads_its_progress(environment, nobody, tmp_path):
+    """A session must not end because the pager of its progress was closed."""
+    prices = tmp_path / "prices.csv"
+    rows = [f"2020-01-{day:02},AAA,{10 + day % 3}" for day in range(1, 29)]
+    prices.write_text("\n".join(["date,symbol,close", *rows]) + "\n")
+    environment["PLEDGER_PORTFOLIO"] += "-run"
+    typed = ["run", "--feed", str(prices), "--session", "quiet", "-o", "json"]
+    run = subprocess.run(
+        [*PLEDGER, *typed],
+        stdout=subprocess.PIPE,
+        stderr=nobody,
+        text=True,
+        env=environment,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == 0
+    assert json.loads(run.stdout)["is_complete"] is True
 
 
 def test_two_processes_share_a_store(start):
