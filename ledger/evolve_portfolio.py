@@ -111,8 +111,8 @@ def _(event: InstrumentRegistered, account: SymbolAccount, _all: Accounts, _seq:
 
 @evolves(PriceMarked)
 def _(event: PriceMarked, account: SymbolAccount, _all: Accounts, _seq: int) -> None:
-    account.mark = event.price
+    account.mark = price = event.price
     if account.positions:
-        worth = account.money(ONE, event.price)
+        unit = price if account.multiplier is None else account.money(ONE, price)
         for position in account.positions.values():
-            position.value = position.quantity * worth
+            position.value = position.quantity * unit

@@ -92,16 +92,18 @@ def _reduce(
     proceeds = account.money(quantity, event.exit_price)
     cost, lots = release(position, quantity)
     earned = proceeds - cost if position.side is _BUY else cost - proceeds
-    account.realized_pnl += earned
+    total = account.realized_pnl + earned
     if quantity == position.quantity:
         # What was rounded off along the way is booked by now: mostly, only zeros are left of it.
-        account.realized_pnl = trimmed(account.realized_pnl)
+        text = str(total)
+        account.realized_pnl = trimmed(total) if text[-1] == "0" or "E" in text else total
         del account.positions[event.position_id]
         account.closed[event.position_id] = seq
         account.closed_count += 1
         if len(account.closed) > SETTLED_KEPT:
             del account.closed[next(iter(account.closed))]
         return
+    account.realized_pnl = total
     if account.mark is None:
         # The share of the gain, not of the value: the lots that leave may have cost more or less.
         gain = position.value - position.cost
