@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeAlias
 
 import msgspec
 
-from ledger import PortfolioState, Recorded, state_from_accounts
+from ledger import PortfolioState, Recorded, order_from_entry, state_from_accounts
 from replay.figures import Figure, Item, figures_of, items
 from replay.frames import Rows
 from replay.history import History, When
+from replay.valued import ValuedState, twin_of
 from replay.watched import Moved
 from replay.watching import Watch
 
 __all__ = ["Change", "Difference", "applied", "changes", "diff"]
+
+_Events: TypeAlias = dict[str, list[int]]
+
+# Over more events than these, most that moves is gone or what it was at the end: it is not kept.
+_SHORT: Final = 20_000
 
 
 class Change(msgspec.Struct, kw_only=True):
@@ -55,7 +62,10 @@ class Difference(msgspec.Struct, kw_only=True):
 
 def changes(before: PortfolioState, after: PortfolioState) -> list[Change]:
     """Return every figure in which two states differ."""
-    old, new = items(before), items(after)
+    return _changes(items(before), items(after))
+
+
+def _changes(old: Mapping[str, Item], new: Mapping[str, Item]) -> list[Change]:
     differing = {
         prefix: (_figures_under(prefix, old), _figures_under(prefix, new))
         for prefix in {**new, **old}
@@ -105,41 +115,57 @@ def diff(
     """
     first, last = history.seq(a), history.seq(b)
     low, high = min(first, last), max(first, last)
-    after = history.state(high)
-    if with_events and low < high:
-        before, follow = _begun(history, low, high)
+    if not with_events or low == high:
+        before, after = history.state(first), history.state(last)
+        found = changes(before, after)
     else:
-        before, follow = history.state(low), None
-    if last < first:
-        before, after = after, before
-    found = changes(before, after)
-    if follow is not None:
-        follow(found)
+        ends = _followed(history, low, high)
+        old, new = ends[:2] if first < last else ends[1::-1]
+        before, after, events = _state_of(old), _state_of(new), ends[2]
+        found = _changes(_items_of(old, events), _items_of(new, events))
+        for change in found:
+            change.events = events[change.path]
     return Difference(before=before, after=after, changes=Rows(found), event_count=high - low)
 
 
-def _begun(
-    history: History, low: int, high: int
-) -> tuple[PortfolioState, Callable[[list[Change]], None]]:
-    """Return the state at ``low``, and what follows the fold from there to name the events."""
+def _followed(history: History, low: int, high: int) -> tuple[ValuedState, ValuedState, _Events]:
+    """Follow the fold from ``low`` to ``high``; return both ends, and which events moved what."""
+    only = None
+    if high - low > _SHORT:
+        only = {change.path for change in changes(history.state(low), history.state(high))}
     accounts = history.accounts(low)
+    before = ValuedState(twin_of(accounts))
+    watch = Watch(accounts, before=before)
     events = history.events(first=max(low, 1), last=high)
-    last = next(events) if low else None
-    before = state_from_accounts(
-        accounts,
-        recorded_at=last.recorded_at if last else None,
-        occurred_at=last.occurred_at if last else None,
+    if low:
+        before.stand_after(next(events))
+    named: _Events = {}
+
+    def note(recorded: Recorded, moved: Moved) -> None:
+        for path in moved:
+            if only is None or path in only:
+                named.setdefault(path, []).append(recorded.seq)
+
+    watch.follow(events, note)
+    return before, watch.live, named
+
+
+def _state_of(end: ValuedState) -> PortfolioState:
+    return state_from_accounts(
+        end.accounts, recorded_at=end.recorded_at, occurred_at=end.occurred_at, is_own=True
     )
 
-    def follow(found: list[Change]) -> None:
-        named = {change.path: change.events for change in found}
 
-        def note(recorded: Recorded, moved: Moved) -> None:
-            for path in moved:
-                if path in named:
-                    named[path].append(recorded.seq)
-
-        if named:
-            Watch(accounts, before=before).follow(events, note)
-
-    return before, follow
+def _items_of(end: ValuedState, named: _Events) -> dict[str, Item]:
+    """Return all items but the orders of which no figure is named: there are many of those."""
+    prefix = "per_symbol_orders."
+    touched = {path.rpartition(".")[0] for path in named if path.startswith(prefix)}
+    orders = {
+        symbol: {
+            key: order_from_entry(own, key, entry)
+            for key, entry in own.orders.items()
+            if f"{prefix}{symbol}.{key}" in touched
+        }
+        for symbol, own in end.accounts.symbols.items()
+    }
+    return items(end, orders)

@@ -167,24 +167,32 @@ def figures(state: PortfolioState) -> dict[str, Figure]:
     }
 
 
-def items(state: PortfolioState) -> dict[str, Item]:
+def items(
+    state: PortfolioState, orders: Mapping[str, Mapping[str, Order]] | None = None
+) -> dict[str, Item]:
     """Return what ``state`` consists of, by what the paths of its figures begin with.
 
     Two items that are equal have the same figures: comparing them is much quicker than comparing
     each of their figures.
+
+    Args:
+        state: The state.
+        orders: The orders by symbol and id, where not all of the state's are meant.
     """
+    if orders is None:
+        orders = state.per_symbol_orders
     found: dict[str, Item] = {"": _of_portfolio(state)}
     for name in PORTFOLIO_MAPS:
         found[f"{name}."] = getattr(state, name)
     for currency, balance in state.balances.items():
         found[f"balances.{currency}."] = balance
-    for symbol in sorted({*state.symbols, *state.per_symbol_positions, *state.per_symbol_orders}):
+    for symbol in sorted({*state.symbols, *state.per_symbol_positions, *orders}):
         own = state.symbols.get(symbol)
         if own is not None:
             found[f"positions.{symbol}."] = _of_symbol(state, symbol, own)
         for key, position in state.get_symbol_positions(symbol).items():
             found[f"per_symbol_positions.{symbol}.{key}."] = position
-        for key, order in state.get_symbol_orders(symbol).items():
+        for key, order in orders.get(symbol, {}).items():
             found[f"per_symbol_orders.{symbol}.{key}."] = order
     return found
 

@@ -15,7 +15,6 @@ from ledger import (
     OrderFilled,
     OrderPlaced,
     OrderRejected,
-    PortfolioState,
     PositionAdjusted,
     PositionClosed,
     PositionIncreased,
@@ -25,6 +24,7 @@ from ledger import (
     RiskLimitSet,
     SymbolAccount,
     TradeRefused,
+    exact,
     order_from_entry,
 )
 from replay.figures import (
@@ -88,27 +88,29 @@ class WatchedSymbol:
         before: The state as it is; ``None`` where the first values count as moved.
     """
 
-    def __init__(self, symbol: str, choice: Choice, before: PortfolioState | None) -> None:
+    def __init__(self, symbol: str, choice: Choice, before: ValuedState | None) -> None:
         self._symbol = symbol
         own = choice.fields("symbol", _OF_SYMBOL, symbol)
         self._fields = own
         self._reach = {kind: tuple(f for f in names if f in own) for kind, names in _REACH.items()}
-        known = {} if before is None else _known_of(before, symbol, own)
+        self._before = account = None if before is None else before.accounts.symbols.get(symbol)
+        known = {} if before is None or account is None else _known_of(before, account, own)
         self._figures = WatchedFields(f"positions.{symbol}.", SYMBOL_MAPS, known)
-        before = before or PortfolioState()
         positions, orders = "per_symbol_positions", "per_symbol_orders"
         self._positions = WatchedItems(
             f"{positions}.{symbol}.",
             choice.fields(positions, POSITION_FIGURES, symbol),
             choice.keys(positions, symbol),
-            before.get_symbol_positions(symbol),
+            {} if before is None or account is None else before.get_symbol_positions(symbol),
         )
         self._orders = WatchedItems(
             f"{orders}.{symbol}.",
             choice.fields(orders, ORDER_FIGURES, symbol),
             choice.keys(orders, symbol),
-            before.get_symbol_orders(symbol),
+            {},
         )
+        # There are many, and few of them are touched: what they were is looked at when they are.
+        self._unseen = {} if account is None else dict(account.orders)
 
     def see(self, live: ValuedState, event: Event, moved: Moved) -> None:
         """Note what an event of this symbol has changed; inside ``exact()``."""
@@ -133,21 +135,30 @@ class WatchedSymbol:
     def _see_orders(self, account: SymbolAccount, ids: Iterable[str], moved: Moved) -> None:
         watched, entries = self._orders, account.orders
         for order_id in ids:
-            entry = entries.get(order_id)
-            if entry is not None and watched.has(order_id):
-                watched.see(order_id, order_from_entry(account, order_id, entry), moved)
+            self._see_order(account, order_id, moved)
         # Of the orders that are done, the account keeps the latest few: another one may be gone.
-        if not watched.known.keys() <= entries.keys():
-            for order_id in watched.known.keys() - entries.keys():
-                watched.see(order_id, None, moved)
+        for known in (watched.known, self._unseen):
+            if not known.keys() <= entries.keys():
+                for order_id in known.keys() - entries.keys():
+                    self._see_order(account, order_id, moved)
+
+    def _see_order(self, account: SymbolAccount, order_id: str, moved: Moved) -> None:
+        watched = self._orders
+        if not watched.has(order_id):
+            return
+        before = self._unseen.pop(order_id, None)
+        if before is not None and self._before is not None:
+            watched.known[order_id] = order_from_entry(self._before, order_id, before)
+        entry = account.orders.get(order_id)
+        order = None if entry is None else order_from_entry(account, order_id, entry)
+        watched.see(order_id, order, moved)
 
 
-def _known_of(state: PortfolioState, symbol: str, names: Iterable[str]) -> dict[str, Any]:
-    own = state.symbols.get(symbol)
-    if own is None:
-        return {}
-    held: dict[str, Any] = {
-        "quantity": net_quantity(state.get_symbol_positions(symbol)),
-        "value": state.get_total_symbol_position_value(symbol),
-    }
-    return {name: held[name] if name in held else getattr(own, name) for name in names}
+def _known_of(state: ValuedState, account: SymbolAccount, names: Iterable[str]) -> dict[str, Any]:
+    with exact():
+        return {
+            name: state.get_total_symbol_position_value(account.symbol)
+            if name == "value"
+            else _READERS[name](account)
+            for name in names
+        }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from ledger import Accounts, PortfolioState, Recorded, exact
+from ledger import Accounts, Recorded, exact
 from replay.figures import PLAIN, PORTFOLIO_MAPS
 from replay.paths import FigurePath
 from replay.valued import ValuedState
@@ -26,8 +26,8 @@ class Watch:
     Args:
         accounts: The fold's accounts; from here on only this watch changes them.
         wanted: The figures to watch; by default all.
-        before: The state that ``accounts`` stand for. Without it, the first value of each figure
-            counts as moved.
+        before: The state that ``accounts`` stand for, over a twin of them: a figure moves when it
+            is not what it was there. Without it, the first value of each figure counts as moved.
 
     Attributes:
         live: The state as it is now.
@@ -37,10 +37,10 @@ class Watch:
         self,
         accounts: Accounts,
         wanted: Iterable[FigurePath] | None = None,
-        before: PortfolioState | None = None,
+        before: ValuedState | None = None,
     ) -> None:
-        self.live = ValuedState(accounts)
         self._before = before
+        self.live = ValuedState(accounts)
         self._choice = choice = Choice(wanted)
         maps = [name for name in PORTFOLIO_MAPS if choice.fields(name, (name,))]
         self._plain = (*choice.fields("plain", PLAIN), *maps)

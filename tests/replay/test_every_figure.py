@@ -25,12 +25,12 @@ from ledger import (
     Recorded,
     SessionStarted,
     fold,
-    state_from_accounts,
     subtract,
 )
 from replay.explain import explanations, is_number
 from replay.figures import TOTALS
 from replay.paths import parse_path
+from replay.valued import ValuedState, twin_of
 from replay.watching import Watch
 
 quick = settings(
@@ -96,7 +96,7 @@ def test_a_watch_names_the_figures_that_each_event_moves(told_after_each, histor
     told = told_after_each(events)
     start = min(cut, len(events))
     accounts = fold(events[:start])
-    watch = Watch(accounts, before=state_from_accounts(accounts))
+    watch = Watch(accounts, before=ValuedState(twin_of(accounts)))
     seen: dict[int, dict] = {}
     watch.follow(events[start:], lambda event, figures: seen.update({event.seq: figures}))
     for event in events[start:]:
@@ -128,7 +128,7 @@ def test_a_split_moves_what_is_rounded_and_nothing_else(told_after_each):
     assert "total_position_value" in moved(told, 4)
     assert "balances.USD.market_value" not in moved(told, 4)
     accounts = fold(events[:3])
-    watch = Watch(accounts, before=state_from_accounts(accounts))
+    watch = Watch(accounts, before=ValuedState(twin_of(accounts)))
     seen: list[dict] = []
     watch.follow(events[3:], lambda _event, figures: seen.append(figures))
     assert seen == [moved(told, 4)]
@@ -136,8 +136,7 @@ def test_a_split_moves_what_is_rounded_and_nothing_else(told_after_each):
 
 def test_a_watch_of_a_long_history_names_what_moves(wild):
     seen: dict[int, dict] = {}
-    start = state_from_accounts(Accounts())
-    watch = Watch(Accounts(), before=start)
+    watch = Watch(Accounts(), before=ValuedState(Accounts()))
     watch.follow(wild.events, lambda event, figures: seen.update({event.seq: figures}))
     for event in wild.events:
         assert seen.get(event.seq, {}) == moved(wild.told, event.seq)
@@ -241,6 +240,13 @@ def with_events(told: Told, moves: dict[int, dict], first: int, second: int) -> 
         for path in {**new, **old}
         if old.get(path) != new.get(path)
     ]
+
+
+def test_a_diff_over_a_long_stretch_is_the_same(wild, monkeypatch):
+    last = len(wild.events)
+    at_once = wild.session.diff(last // 3, last).changes
+    monkeypatch.setattr("replay.diff._SHORT", 10)
+    assert wild.session.diff(last // 3, last).changes == at_once
 
 
 def test_a_diff_from_before_the_first_event_is_all_there_is(wild):
