@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from copy import copy
 from decimal import Decimal
 from typing import Final
 
 from ledger import Accounts, Position, Recorded, add, position_from_entry, subtract
 from replay.live import LiveState
 
-__all__ = ["ValuedState"]
+__all__ = ["ValuedState", "twin_of"]
 
 _ZERO: Final = Decimal(0)
 
@@ -41,6 +42,10 @@ class ValuedState(LiveState):
             self._values.pop(symbol, None)
         else:
             self._restart()
+
+    def stand_after(self, recorded: Recorded) -> None:
+        """Say which event the accounts were folded to."""
+        self._last = recorded
 
     def get_symbol_positions(self, symbol: str) -> dict[str, Position]:
         """Return a symbol's positions by id; an event puts new ones in their place."""
@@ -76,3 +81,14 @@ class ValuedState(LiveState):
             self._worth[symbol] = worth
             self._unvalued.discard(symbol)
         return self._total_worth
+
+
+def twin_of(accounts: Accounts) -> Accounts:
+    """Return accounts that share nothing with the given ones that an event changes."""
+    twin = Accounts(seq=accounts.seq, portfolio=accounts.portfolio.fork(()))
+    for symbol, account in accounts.symbols.items():
+        own = twin.symbols[symbol] = account.fork(())
+        own.orders = {key: copy(entry) for key, entry in own.orders.items()}
+        for entry in own.orders.values():
+            entry.fills = dict(entry.fills)
+    return twin
