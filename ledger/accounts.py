@@ -18,8 +18,8 @@ from typing import Final
 
 import msgspec
 
-from ledger.amounts import ZERO
-from ledger.canonical import amounts_of, plain_text, write_plainly
+from ledger.amounts import ZERO, plain_text
+from ledger.canonical import amounts_of, write_plainly
 from ledger.event import Event
 from ledger.orders import OrderSide, OrderStatus
 

@@ -35,6 +35,7 @@ __all__ = [
     "multiply",
     "negate",
     "plain",
+    "plain_text",
     "quotient",
     "share",
     "subtract",
@@ -185,7 +186,13 @@ def plain(value: Decimal) -> str:
     >>> plain(Decimal("1E+3")), plain(Decimal("0.10")), plain(Decimal("-0.00"))
     ('1000', '0.1', '0')
     """
-    text = format(value, "f")
+    return plain_text(str(value))
+
+
+def plain_text(text: str) -> str:
+    """Return what :func:`plain` writes for the amount that ``str`` wrote as ``text``."""
+    if "E" in text:
+        text = format(Decimal(text), "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text == "-0" else text

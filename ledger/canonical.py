@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ledger.amounts import plain
+from ledger.amounts import plain_text
 
-__all__ = ["Amounts", "amounts_of", "plain_text", "write_plainly"]
+__all__ = ["Amounts", "amounts_of", "write_plainly"]
 
 
 class Amounts(NamedTuple):
@@ -43,12 +43,3 @@ def write_plainly(tree: dict[str, Any], amounts: Amounts) -> None:
     for name in amounts.maps:
         if name in tree:
             tree[name] = {key: plain_text(text) for key, text in tree[name].items()}
-
-
-def plain_text(text: str) -> str:
-    """Return what :func:`~ledger.amounts.plain` writes for the amount that ``text`` is."""
-    if "E" in text:
-        return plain(Decimal(text))
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text

@@ -51,7 +51,7 @@ class OrderStatus(StrEnum):
     REJECTED = "rejected"
     EXPIRED = "expired"
 
-    # Kept on the members: an Enum's hash is a Python function, too dear for a lookup per event.
+    # Kept on the members: asking a table for them costs a call for every event.
     is_working: bool
     """Whether the order reserves money and may still be amended, cancelled or filled."""
     after: dict[str, OrderStatus]

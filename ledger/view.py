@@ -104,15 +104,17 @@ def state_from_accounts(
         if own.revision
     }
     state.balances = _balances(accounts, state.symbols)
-    found = {"": portfolio.quarantine} | {
-        symbol: account.quarantine for symbol, account in accounts.symbols.items()
-    }
-    state.quarantined = {
-        name: f"#{reason.seq}: {reason.message}" for name, reason in found.items() if reason
-    }
+    state.quarantined = _quarantined(accounts)
     if not is_own:
         state.settle()
     return state
+
+
+def _quarantined(accounts: Accounts) -> dict[str, str]:
+    found = {"": accounts.portfolio.quarantine} | {
+        symbol: account.quarantine for symbol, account in accounts.symbols.items()
+    }
+    return {name: f"#{reason.seq}: {reason.message}" for name, reason in found.items() if reason}
 
 
 def _balances(accounts: Accounts, symbols: dict[str, SymbolFigures]) -> dict[str, Balance]:

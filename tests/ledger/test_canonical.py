@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from ledger import Accounts, Recorded
 from ledger.accounts import OrderEntry, PortfolioAccount, PositionEntry, SymbolAccount
-from ledger.amounts import plain
-from ledger.canonical import amounts_of, plain_text
+from ledger.amounts import plain, plain_text
+from ledger.canonical import amounts_of
 
 quick = settings(
     max_examples=30,
@@ -35,7 +35,12 @@ AMOUNTS = st.sampled_from(ODD) | st.builds(
 @example("-0E-9")
 def test_text_of_any_form_becomes_the_plain_form(written: str) -> None:
     value = Decimal(written)
-    assert plain_text(str(value)) == plain_text(f"{value:f}") == plain(value)
+    text = plain(value)
+    assert Decimal(text) == value
+    assert "E" not in text
+    assert text != "-0"
+    assert "." not in text or text[-1] not in "0."
+    assert plain_text(str(value)) == plain_text(f"{value:f}") == text
 
 
 def _canonical(value: Any) -> Any:
