@@ -10,7 +10,7 @@ from ledger import Amount, Event, FoldedState, PortfolioState, Recorded
 from replay.bisect import Divergence, bisect
 from replay.diff import Difference, changes, diff
 from replay.equity import EquityPoint, equity
-from replay.explain import Explanation, explain
+from replay.explain import Explanation, explain, explanations
 from replay.figures import figures
 from replay.find import Condition, Turn, find
 from replay.frames import Rows
@@ -132,6 +132,12 @@ class SessionView:
     def explain(self, path: str, at: When | None = None) -> Explanation:
         """Return the events that made a figure; see :func:`replay.explain.explain`."""
         return explain(self.history, path, at)
+
+    def explain_all(
+        self, paths: Iterable[str] | None = None, at: When | None = None
+    ) -> dict[str, Explanation]:
+        """Explain many figures at once, by default all; see :func:`replay.explain.explanations`."""
+        return explanations(self.history, paths, at)
 
     def find(
         self, condition: Condition, since: When | None = None, until: When | None = None

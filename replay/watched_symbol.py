@@ -61,6 +61,7 @@ _OF_SYMBOL: Final = (*SYMBOL_FIGURES, *SYMBOL_MAPS)
 # What an event of a symbol can change of it, apart from its items; all, where it is not listed.
 _REACH: Final[dict[type[Event], tuple[str, ...]]] = {
     **dict.fromkeys(ORDER_EVENTS, _BY_ORDER),
+    OrderAccepted: (),
     PriceMarked: _BY_PRICE,
     PositionOpened: _BY_POSITION,
     PositionIncreased: _BY_POSITION,
