@@ -7,57 +7,58 @@ fold says.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 from ledger import evolve_orders, evolve_portfolio, evolve_positions, rules
 from ledger.accounts import Accounts, PortfolioAccount, Quarantine, SymbolAccount
 from ledger.amounts import exact
-from ledger.entry import Run
 from ledger.errors import RuleViolation
 from ledger.event import Event, PortfolioEvent, Recorded, SymbolEvent
 from ledger.events import EVENT_TYPES
 from ledger.evolver import EVOLVERS
 from ledger.reading import Chunk
 
-__all__ = ["check", "check_all", "evolve", "fold", "fold_chunks", "fold_runs", "step"]
+__all__ = ["check", "check_all", "evolve", "fold", "fold_chunks", "step"]
 
 _ENTERED = (evolve_orders, evolve_portfolio, evolve_positions)
 if missing := set(EVENT_TYPES.values()) - set(EVOLVERS):
     raise ImportError(f"no evolver for {sorted(kind.__name__ for kind in missing)}")
 
 
-class _Table(dict[type[Event], Callable[[Any, Any, Accounts, int], None]]):
-    """The evolvers of one kind of stream; an event of the other kind is refused."""
-
-    def __missing__(self, kind: type[Event]) -> Callable[[Any, Any, Accounts, int], None]:
-        return _misplaced
-
-
 def _misplaced(event: Event, _account: object, _all: Accounts, _seq: int) -> None:
     raise rules.refuse(event, "wrong-stream", "the event is of the other kind of stream")
 
 
-_OF_PORTFOLIO = _Table({k: v for k, v in EVOLVERS.items() if not issubclass(k, SymbolEvent)})
-_OF_SYMBOL = _Table({k: v for k, v in EVOLVERS.items() if not issubclass(k, PortfolioEvent)})
+def _evolvers_without(kind: type[Event]) -> dict[type[Event], Callable[..., None]]:
+    """Return the evolvers of a stream in which events of ``kind`` are misplaced."""
+    return {
+        each: _misplaced if issubclass(each, kind) else evolver
+        for each, evolver in EVOLVERS.items()
+    }
 
 
-def _take(accounts: Accounts, symbol: str, events: Iterable[Event], seqs: Sequence[int]) -> None:
+_OF_PORTFOLIO = _evolvers_without(SymbolEvent)
+_OF_SYMBOL = _evolvers_without(PortfolioEvent)
+
+
+def _take(accounts: Accounts, symbol: str, events: Sequence[Event], seqs: Sequence[int]) -> None:
     """Evolve one account by events of its stream; inside ``exact()``.
 
     An event that its account cannot take puts that account into quarantine, where it stays as it
     was before the event; other accounts go on.
     """
+    if not seqs:
+        return
     account = accounts.account(symbol)
-    evolvers = _OF_SYMBOL if symbol else _OF_PORTFOLIO
-    for event, seq in zip(events, seqs, strict=True):
-        if account.quarantine is None:
-            try:
+    if account.quarantine is None:
+        evolvers = _OF_SYMBOL if symbol else _OF_PORTFOLIO
+        event, seq = events[0], seqs[0]
+        try:
+            for event, seq in zip(events, seqs, strict=True):
                 evolvers[event.__class__](event, account, accounts, seq)
-            except (RuleViolation, ArithmeticError) as found:
-                account.quarantine = _quarantine(event, seq, found)
-    if seqs:
-        account.seq = seqs[-1]
-        account.revision += len(seqs)
+        except (RuleViolation, ArithmeticError) as found:
+            account.quarantine = _quarantine(event, seq, found)
+    account.seq = seqs[-1]
+    account.revision += len(seqs)
 
 
 def _quarantine(event: Event, seq: int, found: RuleViolation | ArithmeticError) -> Quarantine:
@@ -82,15 +83,6 @@ def step(accounts: Accounts, event: Event, seq: int) -> PortfolioAccount | Symbo
     account.seq = accounts.seq = seq
     account.revision += 1
     return account
-
-
-def fold_runs(accounts: Accounts, runs: Iterable[Run]) -> None:
-    """Evolve ``accounts`` in place by runs of events in the total order."""
-    with exact():
-        for run in runs:
-            last = run.first_seq + len(run.events)
-            _take(accounts, run.symbol, run.events, range(run.first_seq, last))
-            accounts.seq = last - 1
 
 
 def fold_chunks(accounts: Accounts, chunks: Iterable[Chunk]) -> None:

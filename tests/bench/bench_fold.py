@@ -22,11 +22,11 @@ from workload import commits, opening, trading
 from ledger import Ledger, SyncLedger
 from ledger.accounts import Accounts
 from ledger.codec import decode_events, encode_events
-from ledger.entry import Run
-from ledger.evolve import fold_runs
+from ledger.entry import Entry
+from ledger.evolve import fold_chunks
 from ledger.folding import accounts_at
 from ledger.keys import Keys
-from ledger.reading import PageReader
+from ledger.reading import Chunk, PageReader
 
 ROUNDS = 5
 FOLD_ROUNDS = 15
@@ -49,36 +49,32 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 
 def fold_against_decode(total: int = 100_000) -> None:
     """Print decode + fold against decode alone, in memory, entries of one pass each."""
-    histories = itertools.chain([opening()], trading(10))
-    entries = []
+    entries: list[Entry] = []
     count = 0
-    for events in histories:
-        if events[0].symbol:
-            entries.append((events[0].symbol, encode_events(events), count))
-            count += len(events)
-        else:
-            entries.append(("", encode_events(events), count))
-            count += len(events)
+    for events in itertools.chain([opening()], trading(10)):
+        payload, seqs = encode_events(events), range(count + 1, count + len(events) + 1)
+        count += len(events)
+        symbol = events[0].symbol
+        entries.append(Entry(symbol, count, 0, len(events), 0, "", "", seqs, payload))
         if count >= total:
             break
 
     def decode() -> None:
-        for _, payload, _ in entries:
-            decode_events(payload)
+        for entry in entries:
+            decode_events(entry.payload)
 
     def fold() -> None:
         accounts = Accounts()
-        for symbol, payload, first in entries:
-            run = Run(first + 1, 1, symbol, decode_events(payload), 0, "", "")
-            page.append(run)
-            if len(page) == 400:
-                fold_runs(accounts, page)
-                page.clear()
-        fold_runs(accounts, page)
-        page.clear()
+        for page in range(0, len(entries), 400):
+            fold_chunks(
+                accounts,
+                [
+                    Chunk(entry.seqs[0], 1, entry.seqs, decode_events(entry.payload), entry)
+                    for entry in entries[page : page + 400]
+                ],
+            )
         assert not any(account.quarantine for account in accounts.symbols.values())
 
-    page: list[Run] = []
     pairs = [(cpu_seconds(decode), cpu_seconds(fold)) for _ in range(FOLD_ROUNDS)]
     decoding = min(alone for alone, _ in pairs)
     folding = min(both for _, both in pairs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from decimal import Decimal
 
@@ -33,8 +34,9 @@ from ledger import (
 )
 from ledger.accounts import PortfolioAccount, SymbolAccount
 from ledger.codec import decode_events, encode_events, event_from_line, line_from_recorded
-from ledger.entry import Run
-from ledger.evolve import check, fold_runs
+from ledger.entry import Entry
+from ledger.evolve import check, fold_chunks
+from ledger.reading import Chunk
 from ledger.snapshot import accounts_from_bytes, bytes_from_accounts
 
 quick = settings(
@@ -70,16 +72,16 @@ def test_a_snapshot_anywhere_and_the_rest_is_the_whole(history: list[Recorded], 
 @quick
 @given(histories())
 def test_the_fast_fold_is_the_fold(history: list[Recorded]) -> None:
-    """Runs of one event each, and one run per stretch of one symbol, give what events give."""
-    runs: list[Run] = []
-    for found in history:
-        last = runs[-1] if runs else None
-        if last is not None and last.symbol == found.symbol:
-            last.events.append(found.event)
-            continue
-        runs.append(Run(found.seq, found.revision, found.symbol, [found.event], 0, "c", "w"))
+    """Chunks of one event each, and one per stretch of one symbol, give what events give."""
+    chunks: list[Chunk] = []
+    for symbol, stretch in itertools.groupby(history, lambda found: found.symbol):
+        found = list(stretch)
+        seqs, first = [each.seq for each in found], found[0].revision
+        entry = Entry(symbol, seqs[-1], found[-1].revision, len(seqs), 0, "c", "w", seqs, b"")
+        chunks.append(Chunk(seqs[0], first, seqs, [each.event for each in found], entry))
     accounts = Accounts()
-    fold_runs(accounts, runs)
+    fold_chunks(accounts, chunks)
+    accounts.seq = len(history)
     assert accounts.digest() == folded(history).digest()
 
 
