@@ -27,6 +27,11 @@ class Choice:
         self._wanted: dict[tuple[str, str], list[FigurePath]] = {}
         for path in wanted or ():
             self._wanted.setdefault((path.root, path.symbol), []).append(path)
+        self._symbols = None if self.is_all else {symbol for _, symbol in self._wanted}
+
+    def has_symbol(self, symbol: str) -> bool:
+        """Whether a figure of this symbol, its positions or its orders is watched."""
+        return self._symbols is None or symbol in self._symbols
 
     def fields(self, root: str, known: tuple[str, ...], symbol: str = "") -> tuple[str, ...]:
         """Return those of the ``known`` names of figures that are watched."""

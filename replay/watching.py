@@ -65,7 +65,7 @@ class Watch:
         symbol, quarantined = event.symbol, live.quarantined
         live.evolve_exactly(recorded)
         moved: Moved = {}
-        if symbol:
+        if symbol and self._choice.has_symbol(symbol):
             own = self._symbols.get(symbol)
             if own is None:
                 own = self._symbols[symbol] = WatchedSymbol(symbol, self._choice, self._before)
