@@ -188,7 +188,8 @@ def _draw_outcome(call: Call, found: WhatIf) -> None:
         ]
         call.screen.show(table_of(call, "Left out", columns, found.refused.rows()))
     figures = counted(len(found.changes), "figure")
-    call.screen.note(f"{figures} would differ, {counted(len(found.refused), 'event')} left out")
+    others = counted(len(found.refused), "other event")
+    call.screen.note(f"{figures} would differ; {others} would not have been possible")
 
 
 def _rules(texts: Sequence[str]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import click
 import msgspec
 
 from ledger.cli.commands import COMMANDS
+from ledger.cli.encoding import allow_drawing, allow_text
 from ledger.errors import LedgerError
 
 __all__ = ["TERMINATED", "TIMED_OUT", "Terminated", "exit_code_of"]
@@ -62,6 +63,8 @@ def exit_code_of(
         arguments: As they were typed.
         given: The global flags; filled while the command is parsed.
     """
+    allow_text(sys.stdout)
+    allow_drawing(sys.stderr)
     try:
         return _ended(action, arguments, given)
     finally:

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import click
 import msgspec
 
 from ledger.amounts import plain
+from ledger.cli.encoding import allow_drawing
 from ledger.instants import format_instant
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Screen", "written"]
 
-_WIDTH_WITHOUT_TERMINAL = 160
+_WIDTH_WITHOUT_TERMINAL = 2_000  # whoever reads a pipe wants figures whole
 
 
 def written(value: Any) -> Any:
@@ -85,10 +85,13 @@ class Screen:
     def say(text: str, *, end: str = "\n") -> None:
         """Write to stderr; that nobody reads it any more stops nothing."""
         with contextlib.suppress(BrokenPipeError):
-            click.echo(text + end, err=True, nl=False)
+            sys.stderr.write(text + end)
+            sys.stderr.flush()
 
     def lines(self, texts: Iterable[str]) -> None:
         """Write lines of the answer."""
+        if self.form in ("table", "short"):
+            allow_drawing(sys.stdout)
         sys.stdout.write("".join(f"{text}\n" for text in texts))
 
     def json(self, value: Any) -> None:
@@ -114,6 +117,7 @@ class Screen:
             def on_broken_pipe(self) -> None:
                 raise BrokenPipeError  # rich itself would end the process, and with 1
 
+        allow_drawing(sys.stdout)
         is_terminal = sys.stdout.isatty()
         is_coloured = self._color == "always" or (
             self._color == "auto" and is_terminal and not os.environ.get("NO_COLOR")

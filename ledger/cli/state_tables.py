@@ -13,7 +13,7 @@ from ledger.cli.figures import counted, grouped
 from ledger.cli.lines import moment_line
 from ledger.cli.screen import Screen
 from ledger.cli.state_fields import figure
-from ledger.cli.tables import AMOUNT, PNL, WORD, drawn_table, pnl_text
+from ledger.cli.tables import AMOUNT, PNL, WORD, Fitted, drawn_table, pnl_text
 from ledger.holdings import Order, Position
 from ledger.orders import OrderSide
 from ledger.state import PortfolioState
@@ -114,7 +114,7 @@ def _title(state: PortfolioState, portfolio: str) -> str:
     return " · ".join(words)
 
 
-def _totals(state: PortfolioState) -> Table:
+def _totals(state: PortfolioState) -> RenderableType:
     """The totals side by side, each under its name."""
     table = Table.grid(padding=(0, 3))
     shown = [
@@ -123,12 +123,13 @@ def _totals(state: PortfolioState) -> Table:
     ]
     for _ in shown:
         table.add_column(justify="right", no_wrap=True)
+    cells = [pnl_text(text) if is_pnl else Text(text) for _, text, is_pnl in shown]
     table.add_row(*(Text(name, style="dim") for name, _, _ in shown))
-    table.add_row(*(pnl_text(text) if is_pnl else Text(text) for _, text, is_pnl in shown))
-    return table
+    table.add_row(*cells)
+    return Fitted("", table, [name for name, _, _ in shown], [[cell] for cell in cells])
 
 
-def _balances(state: PortfolioState) -> Table:
+def _balances(state: PortfolioState) -> RenderableType:
     rows = [
         [
             currency,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from rich.table import Table
+from rich.console import RenderableType
 
 from ledger.amounts import ZERO
 from ledger.cli.figures import grouped
@@ -74,7 +74,7 @@ def show_progress(screen: Screen) -> Callable[[Progress], None]:
     return show
 
 
-def pnl_by_symbol(state: PortfolioState) -> Table:
+def pnl_by_symbol(state: PortfolioState) -> RenderableType:
     """Return a table of what each symbol earned and cost."""
     rows = []
     for symbol, figures in sorted(state.symbols.items()):
