@@ -97,6 +97,7 @@ class WatchedItems:
         self._prefix = prefix
         self.fields = fields
         self.known = {key: item for key, item in known.items() if keys is None or key in keys}
+        self.is_all = keys is None
         self._keys = keys
         self._read = _reader(fields)
         self._values: dict[str, tuple[Value, ...]] = {}

@@ -7,14 +7,25 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import Any, Final
 
-from ledger import Balance, LedgerDamaged, MissingRate, PortfolioState
+from ledger import (
+    Balance,
+    Event,
+    LedgerDamaged,
+    MissingRate,
+    OrderAccepted,
+    PortfolioState,
+    RiskLimitSet,
+    TradeRefused,
+)
 from replay.figures import BALANCE_FIGURES, TOTALS
 from replay.valued import ValuedState
 from replay.watched import Choice, Moved, WatchedFields
+from replay.watched_symbol import ORDER_EVENTS
 
 __all__ = ["WatchedMoney"]
 
 _PARTS: Final = Balance.__struct_fields__
+_MOVE_NONE: Final = frozenset({OrderAccepted, RiskLimitSet, TradeRefused})
 _ALL_PARTS: Final = frozenset(_PARTS)
 _parts_of = attrgetter(*_PARTS)
 
@@ -55,6 +66,7 @@ class WatchedMoney:
         self._parts: dict[str, tuple[Decimal, ...]] = {}
         self._balances: dict[str, WatchedFields] = {}
         self._told = WatchedFields("", (), {})
+        self._is_seen = before is not None
         if before is not None:
             self._told.known = {name: _told(before, name) for name in self._totals}
             for currency, balance in before.balances.items():
@@ -62,19 +74,22 @@ class WatchedMoney:
                 known = {name: getattr(balance, name) for name in self._fields}
                 self._balances[currency] = WatchedFields(f"balances.{currency}.", (), known)
 
-    def see(self, live: ValuedState, moved: Moved, *, is_valued: bool, is_whole: bool) -> None:
+    def see(self, live: ValuedState, event: Event, moved: Moved, *, is_whole: bool) -> None:
         """Note what an event has changed.
 
         Args:
             live: The state after it.
+            event: The event.
             moved: Where to note it.
-            is_valued: Whether it can have changed the value of a position.
             is_whole: Whether it can have changed how any total comes of the balances.
         """
+        if self._is_seen and not is_whole and event.__class__ in _MOVE_NONE:
+            return
+        self._is_seen = True
         totals = self._totals
         if self._fields:
             parts = self._see_balances(live.balances, moved)
-            if is_valued:
+            if event.__class__ not in ORDER_EVENTS:
                 # A position without a mark is valued at a quotient, which its cost may not show.
                 parts |= {"market_value"}
             if not is_whole:

@@ -138,6 +138,8 @@ class WatchedSymbol:
         for order_id in ids:
             self._see_order(account, order_id, moved)
         # Of the orders that are done, the account keeps the latest few: another one may be gone.
+        if watched.is_all and len(watched.known) + len(self._unseen) == len(entries):
+            return
         for known in (watched.known, self._unseen):
             if not known.keys() <= entries.keys():
                 for order_id in known.keys() - entries.keys():

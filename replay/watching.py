@@ -15,7 +15,7 @@ from replay.paths import FigurePath
 from replay.valued import ValuedState
 from replay.watched import Choice, Moved, WatchedFields
 from replay.watched_money import WatchedMoney
-from replay.watched_symbol import ORDER_EVENTS, WatchedSymbol
+from replay.watched_symbol import WatchedSymbol
 
 __all__ = ["Watch"]
 
@@ -75,10 +75,6 @@ class Watch:
         for name in self._counts:
             self._portfolio.see(name, live.seq, moved)
         if self._money.is_watched and live.moved_money:
-            self._money.see(
-                live,
-                moved,
-                is_valued=event.__class__ not in ORDER_EVENTS,
-                is_whole=not symbol or live.quarantined != quarantined,
-            )
+            is_whole = not symbol or live.quarantined != quarantined
+            self._money.see(live, event, moved, is_whole=is_whole)
         return moved
