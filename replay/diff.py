@@ -23,7 +23,7 @@ _Events: TypeAlias = dict[str, list[int]]
 _SHORT: Final = 20_000
 
 
-class Change(msgspec.Struct, kw_only=True):
+class Change(msgspec.Struct, kw_only=True, gc=False):
     """One figure that differs.
 
     Attributes:

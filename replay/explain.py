@@ -24,7 +24,7 @@ __all__ = ["Contribution", "Explanation", "explain", "explanations"]
 _ZERO = Decimal(0)
 
 
-class Contribution(msgspec.Struct, frozen=True, kw_only=True):
+class Contribution(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one event did to a figure.
 
     Attributes:
