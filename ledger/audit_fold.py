@@ -96,7 +96,8 @@ class FoldAudit:
         if account.quarantine is not None:
             if not was_quarantined:
                 reason = account.quarantine
-                message = f"{reason.type}: {reason.message}"
+                told = reason.message
+                message = told if told.startswith(reason.type) else f"{reason.type}: {told}"
                 self._problems.found(reason.rule, message, seq=seq, symbol=event.symbol)
         elif posted is None:
             message = f"{event.type} cannot be posted to the state before it"

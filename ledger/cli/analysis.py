@@ -128,4 +128,7 @@ def write_answer(
         header = list(rows[0]) if rows else list(fields)
         screen.csv(header, [[row.get(field) for field in header] for row in rows])
     screen.note(moment_line(state, screen))
+    for symbol, reason in state.quarantined.items():
+        where = symbol or "the portfolio's own stream"
+        screen.warn(f"{where} is in quarantine since {reason}")
     return screen.form == "table"

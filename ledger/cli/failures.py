@@ -18,7 +18,7 @@ import msgspec
 
 from ledger.cli.commands import COMMANDS
 from ledger.cli.encoding import allow_drawing, allow_text
-from ledger.errors import LedgerError
+from ledger.errors import LedgerDamaged, LedgerError
 
 __all__ = ["TERMINATED", "TIMED_OUT", "Terminated", "exit_code_of"]
 
@@ -93,7 +93,8 @@ def _ended(  # noqa: PLR0911  # one return per way to end reads best
     except click.UsageError as error:
         return _report_usage(error, arguments, given)
     except LedgerError as error:
-        remedy = _remedy_for(error) or f"{_asked(arguments)} --help"
+        asked = _asked(arguments)
+        remedy = _remedy_for(error, asked) or f"{asked} --help"
         _report(error.message, error.hint, remedy, error.code, _Wish(arguments, given), error)
         return error.exit_code
     except Exception as error:  # noqa: BLE001  # the last boundary; nothing is swallowed
@@ -189,8 +190,10 @@ def _report_usage(
     return 2
 
 
-def _remedy_for(error: LedgerError) -> str:
+def _remedy_for(error: LedgerError, asked: str) -> str:
     """Return the command that shows what there is; empty where only the help can tell."""
+    if isinstance(error, LedgerDamaged) and asked == "pledger verify":
+        return f"pledger events '#{error.seq}..'" if error.seq else "pledger doctor"
     if error.code == "not_found":
         words = error.message.split()
         return next((_LISTS[word] for word in words if word in _LISTS), "")
