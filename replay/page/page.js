@@ -117,6 +117,7 @@ function drawTimes() {
     const at = new Date(begin + (length * part) / 6).toISOString();
     const text = make("span", length > 6 * 86400000 ? at.slice(0, 10) : at.slice(5, 16).replace("T", " "), "x");
     text.style.left = `${(100 * part) / 6}%`;
+    if (part === 6) text.style.transform = "translateX(-85%)"; // it must not stick out of the card
     $("axes").append(text);
   }
   for (const [text, top] of [["Equity", 0], ["Drawdown", 70]]) {
