@@ -128,8 +128,9 @@ class _Builder:
         try:
             tree = ast.parse(source, mode="eval")
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            reason = error.msg if isinstance(error, SyntaxError) else error  # no "<unknown>, line"
             raise InvalidInput(
-                f"{self._text!r} is not an expression: {error}", hint=_HINT
+                f"{self._text!r} is not an expression: {reason}", hint=_HINT
             ) from None
         self._source = source
         return self._read(tree.body)
