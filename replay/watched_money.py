@@ -14,8 +14,6 @@ from ledger import (
     MissingRate,
     OrderAccepted,
     PortfolioState,
-    RiskLimitSet,
-    TradeRefused,
 )
 from replay.figures import BALANCE_FIGURES, TOTALS
 from replay.valued import ValuedState
@@ -25,7 +23,6 @@ from replay.watched_symbol import ORDER_EVENTS
 __all__ = ["WatchedMoney"]
 
 _PARTS: Final = Balance.__struct_fields__
-_MOVE_NONE: Final = frozenset({OrderAccepted, RiskLimitSet, TradeRefused})
 _ALL_PARTS: Final = frozenset(_PARTS)
 _parts_of = attrgetter(*_PARTS)
 
@@ -66,7 +63,6 @@ class WatchedMoney:
         self._parts: dict[str, tuple[Decimal, ...]] = {}
         self._balances: dict[str, WatchedFields] = {}
         self._told = WatchedFields("", (), {})
-        self._is_seen = before is not None
         if before is not None:
             self._told.known = {name: _told(before, name) for name in self._totals}
             for currency, balance in before.balances.items():
@@ -83,9 +79,8 @@ class WatchedMoney:
             moved: Where to note it.
             is_whole: Whether it can have changed how any total comes of the balances.
         """
-        if self._is_seen and not is_whole and event.__class__ in _MOVE_NONE:
-            return
-        self._is_seen = True
+        if event.__class__ is OrderAccepted and not is_whole:
+            return  # what an order reserves, it has reserved since it was placed
         totals = self._totals
         if self._fields:
             parts = self._see_balances(live.balances, moved)
