@@ -149,7 +149,7 @@ def entry_from_reply(symbol: str, reply: Sequence[Any]) -> Entry:
         known, recorded_us, event_count = symbol.encode(), int(time), int(count)
         crc = crc32(payload, crc32(b"%b\n%b\n%b\n%b\n" % (known, commit, writer, distances)))
         intact = (crc + 3 * last_seq + 5 * last_revision + 7 * recorded_us) % _PRIME == int(seal)
-        if intact and is_as_written:
+        if intact and is_as_written and 0 <= recorded_us <= _LATEST_US:
             seqs = _seqs(last_seq, event_count, distances)
             return Entry(
                 symbol,
@@ -167,6 +167,8 @@ def entry_from_reply(symbol: str, reply: Sequence[Any]) -> Entry:
     raise _damaged(_stream_name(symbol), last_seq, "is not what was written")
 
 
+_LATEST_US: Final = 253_402_300_799_999_999  # the last microsecond of the year 9999
+_EARLIEST_MS: Final = -62_135_596_800_000  # the first millisecond of the year 1
 _DENSE: Final = tuple(b"c w t n h e".split())
 _SPARSE: Final = tuple(b"c w t n h d e".split())
 
@@ -178,11 +180,11 @@ def _seqs(last_seq: int, count: int, distances: bytes) -> Sequence[int]:
         ValueError: They are not as many as it has events, or do not ascend to its own.
     """
     if not distances:
-        if count < 1:
+        if not 0 < count <= last_seq:
             raise ValueError
         return range(last_seq - count + 1, last_seq + 1)
     seqs = [last_seq - int(distance) for distance in distances.split(b",")]
-    if len(seqs) != count or seqs[-1] != last_seq or seqs != sorted(set(seqs)):
+    if len(seqs) != count or seqs[0] < 1 or seqs[-1] != last_seq or seqs != sorted(set(seqs)):
         raise ValueError
     return seqs
 
@@ -279,6 +281,8 @@ def feed_entry_from_reply(reply: Sequence[Any]) -> FeedEntry:
         expected += sum(rev * i for i, (_, rev) in enumerate(touched.values(), start=1))
         expected += 3 * last_seq + 5 * count + 7 * int(time)
         intact = expected % _PRIME == int(seal) and sum(n for n, _ in touched.values()) == count
+        intact = intact and 0 <= int(time) <= _LATEST_US
+        intact = intact and _EARLIEST_MS <= int(occurred) <= _LATEST_US // 1000
     except ValueError:
         intact = False
     if not intact or b",".join(fields[::2]) != b"c,w,t,o,f,h,s":

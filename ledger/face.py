@@ -18,10 +18,9 @@ from ledger.commit import Commit, Expected
 from ledger.connect import DEFAULT_STORE
 from ledger.consuming import Consuming
 from ledger.event import Event
-from ledger.folding import accounts_at
 from ledger.heads import Head, head
 from ledger.moments import Moment
-from ledger.opened import new_id, open_writer, resolve, state_at, take_snapshot
+from ledger.opened import accounts_for, new_id, open_writer, resolve, state_at, take_snapshot
 from ledger.state import PortfolioState
 from ledger.store import Steps, arun
 from ledger.sync_face import SyncLedger
@@ -162,7 +161,7 @@ class Ledger(Consuming):
 
     async def accounts(self, seq: int | None = None, *, use_snapshots: bool = True) -> Accounts:
         """Return the fold's own accounts after event ``seq``; with them, one goes on folding."""
-        return await self.drive(accounts_at(self.keys, seq, use_snapshots=use_snapshots))
+        return await self.drive(accounts_for(self.keys, seq, use_snapshots))
 
     async def snapshot(self) -> Accounts:
         """Save a snapshot of the portfolio as it is now, and return what was saved."""

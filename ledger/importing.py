@@ -66,8 +66,8 @@ def import_ledger(ledger: SyncLedger, path: str | Path, *, resume: bool = False)
         NotFound, InvalidInput, SchemaTooNew: It cannot be read; nothing was imported.
     """
     there = ledger.head().seq
-    if there and not resume:
-        _refuse(ledger, there)
+    if there and not resume and Path(path).exists():
+        _refuse(ledger, there)  # before a large file is read for nothing
     store = FileStore(Path(path), Keys("file"))
     expected = _check(store, Path(path).name)
     export = store.export

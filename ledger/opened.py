@@ -21,7 +21,15 @@ from ledger.timeline import event_at, find_session, seq_at, sessions, span_of
 from ledger.view import state_from_accounts
 from ledger.writing import WriterCore
 
-__all__ = ["Opened", "new_id", "open_writer", "resolve", "state_at", "take_snapshot"]
+__all__ = [
+    "Opened",
+    "accounts_for",
+    "new_id",
+    "open_writer",
+    "resolve",
+    "state_at",
+    "take_snapshot",
+]
 
 _SNAPSHOT_EVERY: Final = 2_500
 
@@ -48,6 +56,12 @@ def state_at(keys: Keys, seq: int | None, *, with_digest: bool) -> Steps[Portfol
         with_digest=with_digest,
         is_own=True,
     )
+
+
+def accounts_for(keys: Keys, seq: int | None, use_snapshots: bool) -> Steps[Accounts]:
+    """Return the accounts after event ``seq``; without snapshots from nothing, and leaving none."""
+    every = _SNAPSHOT_EVERY if use_snapshots else 0
+    return accounts_at(keys, seq, use_snapshots=use_snapshots, snapshot_every=every)
 
 
 def resolve(

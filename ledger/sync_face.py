@@ -13,10 +13,9 @@ from ledger.commit import Commit, Expected
 from ledger.connect import DEFAULT_STORE
 from ledger.consuming import SyncConsuming
 from ledger.event import Event
-from ledger.folding import accounts_at
 from ledger.heads import Head, head
 from ledger.moments import Moment
-from ledger.opened import new_id, open_writer, resolve, state_at, take_snapshot
+from ledger.opened import accounts_for, new_id, open_writer, resolve, state_at, take_snapshot
 from ledger.state import PortfolioState
 from ledger.store import Steps, run
 from ledger.timeline import Session, sessions
@@ -103,7 +102,7 @@ class SyncLedger(SyncConsuming):
 
     def accounts(self, seq: int | None = None, *, use_snapshots: bool = True) -> Accounts:
         """Return the fold's own accounts after event ``seq``; with them, one goes on folding."""
-        return self.drive(accounts_at(self.keys, seq, use_snapshots=use_snapshots))
+        return self.drive(accounts_for(self.keys, seq, use_snapshots))
 
     def snapshot(self) -> Accounts:
         """Save a snapshot of the portfolio as it is now, and return what was saved."""

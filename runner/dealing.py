@@ -217,6 +217,7 @@ class Dealer:
             reports = await exchange.query(order_id)
         except ExchangeUnavailable as error:
             log.warning("the fate of order %s stays open: %s", order_id, error)
+            self._metrics.count(Count.RECONNECTS)
             return
         if reports is not None:
             await self._record_apart(symbol, reports)
