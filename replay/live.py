@@ -6,6 +6,7 @@ what is asked, and of that only the part of the accounts that events have touche
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -156,10 +157,7 @@ class LiveState(PortfolioState):
         Raises:
             MissingRate: A currency without a recorded rate has some.
         """
-        total, base = _ZERO, self.base_currency
-        for currency, own in self._money.profits():
-            total = add(total, own if currency == base else self._in_base(own, currency))
-        return total
+        return self._added_up(self._money.profits().items())
 
     @property
     def equity(self) -> Decimal:
@@ -176,11 +174,7 @@ class LiveState(PortfolioState):
 
     def profit_of(self, symbol: str) -> Decimal:
         """The part of :attr:`profit` that one symbol made."""
-        total = _ZERO
-        for currency, balance in symbol_balances(self.accounts.symbols[symbol]).items():
-            own = add(balance.net_pnl, balance.unrealized_pnl)
-            total = add(total, self._in_base(own, currency))
-        return total
+        return self._added_up(self._money.profits_of(symbol))
 
     def _sum(self, figure: str) -> Decimal:
         """Sum a figure of all balances; one that nothing has moved since is kept."""
@@ -190,16 +184,21 @@ class LiveState(PortfolioState):
         return kept
 
     def _summed(self, figure: str) -> Decimal:
-        if figure != "cash":
-            with_reserves = figure in _WITH_RESERVES
-            return self._total_of(
-                figure, self._money.reserve() if with_reserves else self._money.sums()
-            )
         if self.quarantined:
             self._refuse_quarantine()
+        money = self._money
+        if figure == "cash":
+            amounts = list(money.cash().items())
+        else:
+            balances = money.reserve() if figure in _WITH_RESERVES else money.sums()
+            amounts = [(currency, getattr(own, figure)) for currency, own in balances.items()]
+        return self._added_up(amounts)
+
+    def _added_up(self, amounts: Iterable[tuple[str, Decimal]]) -> Decimal:
+        """Add amounts of several currencies in the base currency."""
         total, base = _ZERO, self.base_currency
-        for currency, cash in self._money.cash().items():
-            total = add(total, cash if currency == base else self._in_base(cash, currency))
+        for currency, own in amounts:
+            total = add(total, own if currency == base else self._in_base(own, currency))
         return total
 
     @property

@@ -5,7 +5,6 @@ Everything is exact, so the running sums are at any time what summing all accoun
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Final
 
@@ -23,10 +22,8 @@ from ledger import (
     OrderRejected,
     PriceMarked,
     SymbolAccount,
-    add,
     exact,
     state_from_accounts,
-    subtract,
 )
 
 __all__ = ["ALL", "FEES", "NOTHING", "PRICES", "RESERVES", "RunningBalances"]
@@ -90,7 +87,7 @@ class RunningBalances:
         self._parts: dict[str, _Part] = {}
         self._sums: dict[str, Balance] = {}
         self._cash: dict[str, Decimal] = {}
-        self._put_in: dict[str, Decimal] = {}
+        self._profits: dict[str, Decimal] = {}
 
     def restart(self) -> None:
         """Sum everything anew, after an event of the portfolio's own."""
@@ -132,12 +129,23 @@ class RunningBalances:
         self.sums()
         return self._cash
 
-    def profits(self) -> Iterator[tuple[str, Decimal]]:
-        """Yield what was earned in each currency: net PnL and unrealized PnL together."""
-        sums, put_in = self.sums(), self._put_in
-        for currency, balance in sums.items():
-            own = add(self._cash[currency], balance.unrealized_pnl)
-            yield currency, subtract(own, put_in[currency]) if currency in put_in else own
+    def profits(self) -> dict[str, Decimal]:
+        """Return what was earned in each currency: net PnL and unrealized PnL together."""
+        self.sums()
+        return self._profits
+
+    def profits_of(self, symbol: str) -> list[tuple[str, Decimal]]:
+        """Return what one symbol earned in each currency."""
+        self.sums()
+        part = self._parts.get(symbol)
+        if part is None:
+            return []
+        paid = dict(part.fees)
+        with exact():
+            earned = part.realized + part.funding + part.unrealized
+            own = part.currency
+            found = [(own, earned - paid.pop(own, _ZERO))] if own is not None else []
+            return found + [(currency, -fees) for currency, fees in paid.items()]
 
     def reserve(self) -> dict[str, Balance]:
         """Return the balances with what working orders reserve."""
@@ -160,8 +168,8 @@ class RunningBalances:
         self._stale_reserves = set(accounts.symbols)
         deposits = state_from_accounts(Accounts(portfolio=accounts.portfolio), with_digest=False)
         self._sums = deposits.balances
-        self._put_in = {currency: balance.cash for currency, balance in self._sums.items()}
-        self._cash = dict(self._put_in)
+        self._cash = {currency: balance.cash for currency, balance in self._sums.items()}
+        self._profits = dict.fromkeys(self._sums, _ZERO)
         with exact():
             for symbol in accounts.symbols:
                 self._renew(symbol, ALL)
@@ -189,7 +197,7 @@ class RunningBalances:
             return
         balance = self._sums.get(currency) or self._added(currency)
         if moved & (PRICES | ALL):
-            _revalue(balance, part, account)
+            self._profits[currency] += _revalue(balance, part, account)
         if moved & ALL:
             self._renew_earned(balance, part, account, currency)
 
@@ -201,6 +209,7 @@ class RunningBalances:
                 balance = self._sums.get(currency) or self._added(currency)
                 balance.fees += paid - before
                 self._cash[currency] -= paid - before
+                self._profits[currency] -= paid - before
 
     def _renew_earned(
         self, balance: Balance, part: _Part, account: SymbolAccount, currency: str
@@ -210,6 +219,7 @@ class RunningBalances:
         balance.realized_pnl += realized - part.realized
         balance.funding += funding - part.funding
         self._cash[currency] += earned
+        self._profits[currency] += earned
         part.realized, part.funding = realized, funding
         tied_up = account.tied_up
         balance.tied_up += tied_up - part.tied_up
@@ -218,18 +228,20 @@ class RunningBalances:
     def _added(self, currency: str) -> Balance:
         """Begin the balance of a currency, in its place among the others."""
         self._sums[currency] = balance = Balance()
-        self._cash[currency] = _ZERO
+        self._cash[currency] = self._profits[currency] = _ZERO
         self._sums = dict(sorted(self._sums.items()))
         self._cash = dict(sorted(self._cash.items()))
         return balance
 
 
-def _revalue(balance: Balance, part: _Part, account: SymbolAccount) -> None:
-    """Take over what the positions are worth; inside ``exact()``."""
+def _revalue(balance: Balance, part: _Part, account: SymbolAccount) -> Decimal:
+    """Take over what the positions are worth, and return the gain; inside ``exact()``."""
     unrealized = value = _ZERO
     for entry in account.positions.values():
         unrealized += entry.unrealized_pnl
         value += entry.value
-    balance.unrealized_pnl += unrealized - part.unrealized
+    gain = unrealized - part.unrealized
+    balance.unrealized_pnl += gain
     balance.market_value += value - part.value
     part.unrealized, part.value = unrealized, value
+    return gain
