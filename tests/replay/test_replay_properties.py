@@ -30,6 +30,9 @@ def test_a_live_state_has_the_figures_of_a_fold_after_every_event(generated):
             folded = state_from_accounts(fold(everything[: recorded.seq]))
             assert replay.figures(live) == replay.figures(folded)
             assert live.profit == add(folded.net_pnl, folded.unrealized_pnl)
+            for symbol in live.accounts.symbols:
+                own = live.only(symbol)
+                assert live.profit_of(symbol) == add(own.net_pnl, own.unrealized_pnl)
 
 
 def test_an_expression_and_a_function_find_the_same_moments(generated):
