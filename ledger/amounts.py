@@ -22,7 +22,10 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from ledger.errors import InvalidAmount
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from contextlib import AbstractContextManager
+
+    import msgspec
 
 __all__ = [
     "ONE",
@@ -39,7 +42,9 @@ __all__ = [
     "quotient",
     "share",
     "subtract",
+    "trim",
     "trimmed",
+    "trimmed_map",
 ]
 
 Amount: TypeAlias = Decimal | int | str | float
@@ -174,8 +179,28 @@ def exact_quotient(dividend: Decimal, divisor: Decimal) -> Decimal | None:
 
 
 def trimmed(value: Decimal) -> Decimal:
-    """Return the equal value without the trailing zeros that cancelled fractions leave behind."""
-    return Decimal(plain(value))
+    """Return the equal value that ``str`` writes as :func:`plain` does.
+
+    Sums and products keep the zeros of their longest part. A figure that is handed to somebody has
+    none, so that it prints alike wherever it is printed.
+    """
+    text = str(value)
+    return Decimal(plain_text(text)) if text[-1] == "0" or "E" in text else value
+
+
+def trim(figures: msgspec.Struct) -> None:
+    """Trim every amount of a struct, and of its maps of amounts, in place."""
+    for name in figures.__struct_fields__:
+        value = getattr(figures, name)
+        if value.__class__ is Decimal:
+            setattr(figures, name, trimmed(value))
+        elif value.__class__ is dict:
+            setattr(figures, name, trimmed_map(value))
+
+
+def trimmed_map(amounts: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Return a map of amounts with each of them trimmed."""
+    return {key: trimmed(value) for key, value in amounts.items()}
 
 
 def plain(value: Decimal) -> str:

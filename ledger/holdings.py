@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ledger.amounts import ONE, ZERO, add, exact, multiply, quotient
+from ledger.amounts import ONE, ZERO, add, exact, multiply, quotient, trimmed
 from ledger.fields import (
     ABSENT,
     CheckedMeta,
@@ -58,18 +58,18 @@ class Position(msgspec.Struct, metaclass=CheckedMeta, omit_defaults=True):
         """``(current - entry) * quantity``, negated for a sell."""
         with exact():
             pnl = (self.current_price - self.entry_price) * self.quantity * self.multiplier
-            return pnl if self.side is OrderSide.BUY else ZERO - pnl
+            return trimmed(pnl if self.side is OrderSide.BUY else ZERO - pnl)
 
     @property
     def pnl_pct(self) -> Decimal:
         """The ratio ``pnl / (entry * quantity)``; 0 where the entry price is 0."""
         cost = multiply(multiply(self.entry_price, self.quantity), self.multiplier)
-        return quotient(self.pnl, cost) if cost else ZERO
+        return trimmed(quotient(self.pnl, cost)) if cost else ZERO
 
     @property
     def value(self) -> Decimal:
         """``quantity * current_price``."""
-        return multiply(multiply(self.quantity, self.current_price), self.multiplier)
+        return trimmed(multiply(multiply(self.quantity, self.current_price), self.multiplier))
 
 
 class Order(msgspec.Struct, metaclass=CheckedMeta, omit_defaults=True):
@@ -98,7 +98,9 @@ class Order(msgspec.Struct, metaclass=CheckedMeta, omit_defaults=True):
     @property
     def fill_rate(self) -> Decimal:
         """The ratio ``filled / quantity``; 0 where the quantity is 0."""
-        return quotient(self.filled_quantity, self.quantity) if self.quantity else ZERO
+        if not self.quantity:
+            return ZERO
+        return trimmed(quotient(self.filled_quantity, self.quantity))
 
 
 class Balance(msgspec.Struct, kw_only=True):
@@ -119,24 +121,24 @@ class Balance(msgspec.Struct, kw_only=True):
         """Deposits less withdrawals, plus realized PnL, less fees, plus funding."""
         with exact():
             earned = self.realized_pnl - self.fees + self.funding
-            return self.deposited - self.withdrawn + earned
+            return trimmed(self.deposited - self.withdrawn + earned)
 
     @property
     def available(self) -> Decimal:
         """Cash less what positions tie up and working orders reserve; may be negative."""
         with exact():
-            return self.cash - self.tied_up - self.reserved
+            return trimmed(self.cash - self.tied_up - self.reserved)
 
     @property
     def equity(self) -> Decimal:
         """Cash plus unrealized PnL at the recorded marks."""
-        return add(self.cash, self.unrealized_pnl)
+        return trimmed(add(self.cash, self.unrealized_pnl))
 
     @property
     def net_pnl(self) -> Decimal:
         """Realized PnL less fees, plus funding."""
         with exact():
-            return self.realized_pnl - self.fees + self.funding
+            return trimmed(self.realized_pnl - self.fees + self.funding)
 
 
 class SymbolFigures(msgspec.Struct, kw_only=True):

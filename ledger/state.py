@@ -12,7 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final, TypeVar
 
-from ledger.amounts import ZERO, Amount, add, amount, exact, multiply, quotient, subtract
+from ledger.amounts import ZERO, Amount, add, amount, exact, multiply, quotient, subtract, trimmed
 from ledger.errors import InvalidInput, LedgerDamaged, MissingRate
 from ledger.holdings import Balance, Order, Position, SymbolFigures
 
@@ -166,7 +166,8 @@ class PortfolioState:
     def get_total_symbol_position_value(self, symbol: str) -> Decimal:
         """Return the sum of ``quantity * current_price`` over a symbol's positions."""
         with exact():
-            return sum((p.value for p in self.get_symbol_positions(symbol).values()), ZERO)
+            values = (p.value for p in self.get_symbol_positions(symbol).values())
+            return trimmed(sum(values, ZERO))
 
     @property
     def total_position_value(self) -> Decimal:
@@ -184,13 +185,13 @@ class PortfolioState:
             if figures is not None and figures.currency is not None:
                 value = self._in_base(value, figures.currency)
             total = add(total, value)
-        return total
+        return trimmed(total)
 
     @property
     def utilization_rate(self) -> Decimal:
         """The ratio ``total_position_value / total_balance``; 0 where the balance is 0."""
         balance = self.total_balance
-        return quotient(self.total_position_value, balance) if balance else ZERO
+        return trimmed(quotient(self.total_position_value, balance)) if balance else ZERO
 
     def _in_base(self, value: Decimal, currency: str) -> Decimal:
         """Convert into the base currency at the recorded rate, or its reciprocal."""
@@ -222,7 +223,7 @@ class PortfolioState:
         total = ZERO
         for currency, balance in balances.items():
             total = add(total, self._in_base(getattr(balance, figure), currency))
-        return total
+        return trimmed(total)
 
     @property
     def total_balance(self) -> Decimal:
@@ -252,12 +253,12 @@ class PortfolioState:
         if self._total is None:
             return self._sum("unrealized_pnl")
         with exact():
-            return sum((position.pnl for position in self.positions.values()), ZERO)
+            return trimmed(sum((position.pnl for position in self.positions.values()), ZERO))
 
     @property
     def equity(self) -> Decimal:
         """Cash plus unrealized PnL, in the base currency."""
-        return add(self.total_balance, self.unrealized_pnl)
+        return trimmed(add(self.total_balance, self.unrealized_pnl))
 
     @property
     def realized_pnl(self) -> Decimal:
@@ -277,7 +278,7 @@ class PortfolioState:
     @property
     def net_pnl(self) -> Decimal:
         """Realized PnL less fees, plus funding, in the base currency."""
-        return add(subtract(self.realized_pnl, self.fees), self.funding)
+        return trimmed(add(subtract(self.realized_pnl, self.fees), self.funding))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PortfolioState):

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from ledger.accounts import Accounts, OrderEntry, PositionEntry, SymbolAccount
-from ledger.amounts import ONE, ZERO, exact, quotient
+from ledger.amounts import ONE, ZERO, exact, quotient, trim, trimmed_map
 from ledger.holdings import Balance, Order, Position, SymbolFigures
 from ledger.state import PortfolioState
 
@@ -90,8 +90,8 @@ def state_from_accounts(
         state.digest = ""
     portfolio = accounts.portfolio
     state.base_currency = portfolio.base_currency
-    state.rates = dict(portfolio.rates)
-    state.limits = dict(portfolio.limits)
+    state.rates = trimmed_map(portfolio.rates)
+    state.limits = trimmed_map(portfolio.limits)
     if portfolio.session is not None:
         state.session = portfolio.session.session
         state.is_halted = portfolio.session.halted
@@ -127,6 +127,8 @@ def _balances(accounts: Accounts, symbols: dict[str, SymbolFigures]) -> dict[str
             balances.setdefault(currency, Balance()).withdrawn += value
         for symbol, figures in symbols.items():
             _add_symbol(balances, figures, accounts.symbols[symbol])
+    for balance in balances.values():
+        trim(balance)
     return dict(sorted(balances.items()))
 
 
@@ -158,7 +160,7 @@ def _add_symbol(
 def symbol_figures(account: SymbolAccount) -> SymbolFigures:
     """Return what a symbol has earned and cost, sharing nothing with its account."""
     with exact():
-        return SymbolFigures(
+        figures = SymbolFigures(
             currency=account.currency,
             mark=account.mark,
             realized_pnl=account.realized_pnl,
@@ -173,6 +175,8 @@ def symbol_figures(account: SymbolAccount) -> SymbolFigures:
             limits=dict(account.limits),
             revision=account.revision,
         )
+    trim(figures)
+    return figures
 
 
 def position_from_entry(account: SymbolAccount, entry: PositionEntry) -> Position:
@@ -196,6 +200,7 @@ def position_from_entry(account: SymbolAccount, entry: PositionEntry) -> Positio
         realized_pnl=entry.realized_pnl,
         funding=entry.funding,
     )
+    trim(position)
     return position
 
 
@@ -220,4 +225,5 @@ def order_from_entry(account: SymbolAccount, order_id: str, entry: OrderEntry) -
         position_id=entry.position_id,
         timestamp=entry.placed_at,
     )
+    trim(order)
     return order

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from ledger import InvalidInput, Recorded, add, quotient
+from ledger.amounts import trimmed
 from replay.drawdown import Drawdown, by_period, follow, known_profit
 from replay.frames import Rows
 from replay.history import History, When
@@ -95,7 +96,7 @@ def _point(live: LiveState, at: datetime, drawdown: Drawdown) -> EquityPoint:
         total_balance=live.total_balance,
         unrealized_pnl=live.unrealized_pnl,
         net_pnl=live.net_pnl,
-        drawdown=drawdown.deepest,
-        current_drawdown=drawdown.current,
-        drawdown_pct=quotient(drawdown.current, high) if high > 0 else _ZERO,
+        drawdown=trimmed(drawdown.deepest),
+        current_drawdown=trimmed(drawdown.current),
+        drawdown_pct=trimmed(quotient(drawdown.current, high)) if high > 0 else _ZERO,
     )

@@ -12,6 +12,7 @@ from decimal import Decimal
 import msgspec
 
 from ledger import PortfolioState, Recorded, add, subtract
+from ledger.amounts import trimmed
 from replay.figures import TOTALS, Figure, figures
 from replay.frames import Rows
 from replay.history import History, When
@@ -68,7 +69,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         total = _ZERO
         for contribution in self.contributions:
             total = add(total, contribution.amount or _ZERO)
-        return total
+        return trimmed(total)
 
     @property
     def made_by(self) -> Contribution | None:
@@ -171,5 +172,11 @@ class _Contributions:
 def _contribution(recorded: Recorded, before: Value, after: Value) -> Contribution:
     amount = None
     if is_number(before) or is_number(after):
-        amount = subtract(Decimal(after or 0), Decimal(before or 0))  # type: ignore[arg-type]
-    return Contribution(recorded=recorded, amount=amount, before=before, after=after)
+        amount = trimmed(subtract(Decimal(after or 0), Decimal(before or 0)))  # type: ignore[arg-type]
+    return Contribution(
+        recorded=recorded, amount=amount, before=_shown(before), after=_shown(after)
+    )
+
+
+def _shown(value: Value) -> Value:
+    return trimmed(value) if isinstance(value, Decimal) else value

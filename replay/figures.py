@@ -25,6 +25,7 @@ from ledger import (
     add,
     subtract,
 )
+from ledger.amounts import trimmed
 
 __all__ = [
     "BALANCE_FIGURES",
@@ -233,7 +234,7 @@ def net_quantity(positions: Mapping[str, Held]) -> Decimal:
     total = Decimal(0)
     for position in positions.values():
         total = (add if position.side == "buy" else subtract)(total, position.quantity)
-    return total
+    return trimmed(total)
 
 
 def _put(found: dict[str, Figure], path: str, value: Figure | None) -> None:

@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 from ledger import InvalidInput, Recorded, plain
+from ledger.amounts import trimmed
 
 __all__ = ["Rows", "columns_from_rows", "row_from"]
 
@@ -140,6 +141,11 @@ def _digits(values: Iterable[Any]) -> tuple[int, int] | None:
     return (before, after) if is_any else None
 
 
+def _trimmed(values: Iterable[Decimal | None]) -> list[Decimal | None]:
+    """Leave out zeros at the end, for which a column has no room."""
+    return [None if value is None else trimmed(value) for value in values]
+
+
 def _texts(values: Iterable[Any]) -> list[Any]:
     return [plain(value) if isinstance(value, Decimal) else value for value in values]
 
@@ -151,7 +157,7 @@ def _is_mixed(values: Iterable[Any]) -> bool:
 def _series(polars: Any, name: str, values: list[Any]) -> Any:
     digits = _digits(values)
     if digits is not None and sum(digits) <= 38:
-        return polars.Series(name, values, dtype=polars.Decimal(38, digits[1]))
+        return polars.Series(name, _trimmed(values), dtype=polars.Decimal(38, digits[1]))
     if _is_mixed(values):
         return polars.Series(name, [None if v is None else str(v) for v in _texts(values)])
     return polars.Series(name, _texts(values), strict=False)
@@ -161,7 +167,7 @@ def _arrow(arrow: Any, values: list[Any]) -> Any:
     digits = _digits(values)
     if digits is not None and sum(digits) <= 76:
         kind = arrow.decimal128 if sum(digits) <= 38 else arrow.decimal256
-        return arrow.array(values, type=kind(sum(digits), digits[1]))
+        return arrow.array(_trimmed(values), type=kind(sum(digits), digits[1]))
     if _is_mixed(values):
         return arrow.array([None if v is None else str(v) for v in _texts(values)])
     return arrow.array([str(v) if isinstance(v, str) else v for v in _texts(values)])

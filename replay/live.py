@@ -7,6 +7,7 @@ what is asked, and of that only the part of the accounts that events have touche
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -27,6 +28,7 @@ from ledger import (
     step,
     symbol_balances,
 )
+from ledger.amounts import trim, trimmed, trimmed_map
 from replay.money import ALL, NOTHING, PRICES, RESERVES, RunningBalances
 from replay.views import RunningViews
 
@@ -126,7 +128,7 @@ class LiveState(PortfolioState):
     def _read_portfolio(self) -> None:
         portfolio = self.accounts.portfolio
         self.base_currency = portfolio.base_currency
-        self.rates, self.limits = dict(portfolio.rates), dict(portfolio.limits)
+        self.rates, self.limits = trimmed_map(portfolio.rates), trimmed_map(portfolio.limits)
         self.session = None if portfolio.session is None else portfolio.session.session
         self.is_halted = portfolio.session is not None and portfolio.session.halted
         self._sums = {}
@@ -144,7 +146,11 @@ class LiveState(PortfolioState):
     @property
     def balances(self) -> dict[str, Balance]:
         """The money per currency."""
-        return self._money.reserve()
+        found = {}
+        for currency, running in self._money.reserve().items():
+            found[currency] = balance = copy(running)
+            trim(balance)
+        return found
 
     @balances.setter
     def balances(self, _value: dict[str, Balance]) -> None:
@@ -162,7 +168,7 @@ class LiveState(PortfolioState):
     @property
     def equity(self) -> Decimal:
         """Cash plus unrealized PnL, in the base currency."""
-        return add(self._sum("cash"), self._sum("unrealized_pnl"))
+        return trimmed(add(self._sum("cash"), self._sum("unrealized_pnl")))
 
     def only(self, symbol: str) -> PortfolioState:
         """Return the part of the totals and balances that one symbol made."""
@@ -192,7 +198,7 @@ class LiveState(PortfolioState):
         else:
             balances = money.reserve() if figure in _WITH_RESERVES else money.sums()
             amounts = [(currency, getattr(own, figure)) for currency, own in balances.items()]
-        return self._added_up(amounts)
+        return trimmed(self._added_up(amounts))
 
     def _added_up(self, amounts: Iterable[tuple[str, Decimal]]) -> Decimal:
         """Add amounts of several currencies in the base currency."""

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from ledger import InvalidInput, PortfolioState, Recorded, subtract
+from ledger.amounts import trimmed
 from replay.drawdown import Drawdown, Key, by_period, follow, known_profit
 from replay.frames import Rows
 from replay.history import History, When
@@ -65,7 +66,9 @@ class _Earned(msgspec.Struct, frozen=True):
 
     def since(self, before: _Earned) -> dict[str, Decimal]:
         names = self.__struct_fields__
-        return {name: subtract(getattr(self, name), getattr(before, name)) for name in names}
+        return {
+            name: trimmed(subtract(getattr(self, name), getattr(before, name))) for name in names
+        }
 
 
 def pnl(
@@ -120,8 +123,8 @@ def _row(key: str | datetime, earned: dict[str, Decimal], low: Drawdown, count: 
     return PnlRow(
         key=key,
         **earned,
-        drawdown=low.deepest,
-        current_drawdown=low.current,
+        drawdown=trimmed(low.deepest),
+        current_drawdown=trimmed(low.current),
         event_count=count,
     )
 

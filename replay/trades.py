@@ -32,6 +32,7 @@ from ledger import (
     quotient,
     subtract,
 )
+from ledger.amounts import trim, trimmed
 from replay.frames import Rows
 from replay.history import History, When
 from replay.timeline import check_symbol
@@ -104,7 +105,7 @@ class Trade(msgspec.Struct, kw_only=True):
     @property
     def net_pnl(self) -> Decimal:
         """Realized PnL less fees, plus funding."""
-        return add(subtract(self.realized_pnl, self.fees), self.funding)
+        return trimmed(add(subtract(self.realized_pnl, self.fees), self.funding))
 
     def row(self) -> dict[str, object]:
         """Return it as the columns of a table."""
@@ -136,7 +137,10 @@ def trades(
         check_symbol(history, symbol)
     streams = ("", symbol) if symbol else ()
     found = _booked(history, streams, last, set()).finished()
-    return Rows(trade for trade in found if trade.closed_seq is None or trade.closed_seq >= first)
+    seen = [trade for trade in found if trade.closed_seq is None or trade.closed_seq >= first]
+    for trade in seen:
+        trim(trade)
+    return Rows(seen)
 
 
 def _booked(history: History, streams: tuple[str, ...], last: int, taken_back: set[int]) -> _Book:
@@ -216,7 +220,11 @@ class _Book:
             trade.quantity = add(trade.quantity, moved)
         elif not isinstance(event, PositionOpened):
             part = Exit(
-                seq=recorded.seq, at=at, quantity=moved, price=event.exit_price, realized_pnl=earned
+                seq=recorded.seq,
+                at=at,
+                quantity=moved,
+                price=event.exit_price,
+                realized_pnl=trimmed(earned),
             )
             self._exit(trade, part, account)
 

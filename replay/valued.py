@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from ledger import Accounts, Position, Recorded, add, position_from_entry, subtract
+from ledger.amounts import trimmed
 from replay.live import LiveState
 
 __all__ = ["ValuedState", "twin_of"]
@@ -80,7 +81,7 @@ class ValuedState(LiveState):
             self._total_worth = add(self._total_worth, grown)
             self._worth[symbol] = worth
             self._unvalued.discard(symbol)
-        return self._total_worth
+        return trimmed(self._total_worth)
 
 
 def twin_of(accounts: Accounts) -> Accounts:

@@ -9,10 +9,11 @@ import io
 import json
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
@@ -171,3 +172,43 @@ def test_the_report_shows_the_digits_of_the_fold_after_every_event(wild):
         assert sum(path.endswith("|quantity") for path in positions) == sum(
             path.endswith(".quantity") for path in held
         )
+
+
+def amounts_in(value: object) -> Iterator[Decimal]:
+    """Every amount within a result, however deep."""
+    if isinstance(value, Decimal):
+        yield value
+    elif isinstance(value, msgspec.Struct):
+        yield from amounts_in([getattr(value, name) for name in value.__struct_fields__])
+    elif isinstance(value, Mapping):
+        yield from amounts_in(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from amounts_in(item)
+
+
+def test_an_amount_in_python_has_the_digits_that_the_commands_print(generated):
+    """No figure carries the zeros that a sum or a product keeps of its longest part."""
+    state = generated.at("60%")
+    for found in (
+        replay.figures(state),
+        [state.balances, state.symbols, dict(state.positions), dict(state.orders)],
+        [
+            (e.value, e.total, [(c.amount, c.before, c.after) for c in e.contributions])
+            for e in explained(generated)
+        ],
+        generated.diff("40%", "60%").changes,
+        generated.equity(points=40),
+        generated.pnl(by="symbol"),
+        generated.pnl(by="hour"),
+        [[trade, trade.net_pnl] for trade in generated.trades()],
+        generated.orders(),
+        *(replay.figures(live) for recorded, live in generated.steps() if recorded.seq % 9 == 0),
+    ):
+        shown = list(amounts_in(found))
+        assert shown
+        assert [f"{value:f}" for value in shown] == [plain(value) for value in shown]
+
+
+def explained(session):
+    return list(session.explain_all(at="60%").values())
