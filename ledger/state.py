@@ -223,7 +223,7 @@ class PortfolioState:
         total = ZERO
         for currency, balance in balances.items():
             total = add(total, self._in_base(getattr(balance, figure), currency))
-        return trimmed(total)
+        return total
 
     @property
     def total_balance(self) -> Decimal:
@@ -232,7 +232,7 @@ class PortfolioState:
         Raises:
             MissingRate: A currency without a recorded rate is held.
         """
-        return self._sum("cash") if self._total is None else self._total
+        return trimmed(self._sum("cash")) if self._total is None else self._total
 
     @total_balance.setter
     def total_balance(self, value: Amount) -> None:
@@ -241,7 +241,7 @@ class PortfolioState:
     @property
     def available_balance(self) -> Decimal:
         """The part of the total balance that is neither tied up nor reserved; may be negative."""
-        return self._sum("available") if self._available is None else self._available
+        return trimmed(self._sum("available")) if self._available is None else self._available
 
     @available_balance.setter
     def available_balance(self, value: Amount) -> None:
@@ -251,7 +251,7 @@ class PortfolioState:
     def unrealized_pnl(self) -> Decimal:
         """What the open positions would earn at the recorded marks, in the base currency."""
         if self._total is None:
-            return self._sum("unrealized_pnl")
+            return trimmed(self._sum("unrealized_pnl"))
         with exact():
             return trimmed(sum((position.pnl for position in self.positions.values()), ZERO))
 
@@ -263,17 +263,17 @@ class PortfolioState:
     @property
     def realized_pnl(self) -> Decimal:
         """What closed positions, and closed parts, have earned, in the base currency."""
-        return self._sum("realized_pnl")
+        return trimmed(self._sum("realized_pnl"))
 
     @property
     def fees(self) -> Decimal:
         """All fees paid, in the base currency; rebates count against them."""
-        return self._sum("fees")
+        return trimmed(self._sum("fees"))
 
     @property
     def funding(self) -> Decimal:
         """All funding received less paid, in the base currency."""
-        return self._sum("funding")
+        return trimmed(self._sum("funding"))
 
     @property
     def net_pnl(self) -> Decimal:

@@ -85,7 +85,8 @@ class LiveState(PortfolioState):
         self.moved = moved = self._money.touch(event, account)  # type: ignore[arg-type]
         if moved and self._sums:
             self._forget_sums(moved)
-        self._views.touch(event)
+        if self._views.is_looked_at:
+            self._views.touch(event)
 
     @property
     def moved_money(self) -> bool:
@@ -198,7 +199,7 @@ class LiveState(PortfolioState):
         else:
             balances = money.reserve() if figure in _WITH_RESERVES else money.sums()
             amounts = [(currency, getattr(own, figure)) for currency, own in balances.items()]
-        return trimmed(self._added_up(amounts))
+        return self._added_up(amounts)
 
     def _added_up(self, amounts: Iterable[tuple[str, Decimal]]) -> Decimal:
         """Add amounts of several currencies in the base currency."""

@@ -46,11 +46,14 @@ class RunningViews:
 
     Args:
         accounts: Somebody else evolves them and says so to :meth:`touch`.
+
+    Attributes:
+        is_looked_at: Whether any view was made; until then none can be stale.
     """
 
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
-        self._is_looked_at = False  # until then no view is made, and none can be stale
+        self.is_looked_at = False
         self._touched: list[Event] = []
         self._stale_figures: set[str] = set()
         self._stale_positions: set[str] = set()
@@ -60,11 +63,10 @@ class RunningViews:
         self._orders: dict[str, dict[str, Order]] = {}
 
     def touch(self, event: Event) -> None:
-        """Note an event of a symbol."""
-        if self._is_looked_at:
-            self._touched.append(event)
-            if len(self._touched) >= _MOST_TOUCHED:
-                self._note_touched()
+        """Note an event of a symbol; only needed from the first look on."""
+        self._touched.append(event)
+        if len(self._touched) >= _MOST_TOUCHED:
+            self._note_touched()
 
     def figures(self) -> dict[str, SymbolFigures]:
         """Return the figures of each symbol."""
@@ -116,8 +118,8 @@ class RunningViews:
 
     def _look(self) -> None:
         """Note which views are to be made, or made anew."""
-        if not self._is_looked_at:
-            self._is_looked_at = True
+        if not self.is_looked_at:
+            self.is_looked_at = True
             self._stale_figures = set(self._accounts.symbols)
             self._stale_positions = set(self._accounts.symbols)
             self._stale_orders = dict.fromkeys(self._accounts.symbols)
