@@ -75,6 +75,7 @@ class Ruled:
             line.append(" " * (between if kind == WORD else between + room))
             line.append_text(cell)
             between = _BETWEEN + room if kind == WORD else _BETWEEN
+        line.rstrip()
         return line
 
 
