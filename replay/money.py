@@ -13,18 +13,13 @@ from ledger import (
     Balance,
     Event,
     EventReversed,
-    OrderAccepted,
-    OrderAmended,
-    OrderCancelled,
-    OrderExpired,
     OrderFilled,
-    OrderPlaced,
-    OrderRejected,
     PriceMarked,
     SymbolAccount,
     exact,
     state_from_accounts,
 )
+from replay.order_events import ORDER_EVENTS
 
 __all__ = ["ALL", "FEES", "NOTHING", "PRICES", "RESERVES", "RunningBalances"]
 
@@ -39,14 +34,9 @@ FEES: Final = 4
 ALL: Final = 8
 
 _MOVED: Final[dict[type[Event], int]] = {
-    OrderPlaced: RESERVES,
-    OrderAccepted: RESERVES,
-    OrderAmended: RESERVES,
-    OrderCancelled: RESERVES,
-    OrderExpired: RESERVES,
-    OrderRejected: RESERVES,
-    PriceMarked: PRICES,
+    **dict.fromkeys(ORDER_EVENTS, RESERVES),
     OrderFilled: FEES,
+    PriceMarked: PRICES,
 }
 """What of the money events move; those that are not named here can move all of it."""
 

@@ -13,13 +13,6 @@ from ledger import (
     Event,
     EventReversed,
     Order,
-    OrderAccepted,
-    OrderAmended,
-    OrderCancelled,
-    OrderExpired,
-    OrderFilled,
-    OrderPlaced,
-    OrderRejected,
     OrderStatus,
     Recorded,
     SymbolAccount,
@@ -28,17 +21,8 @@ from ledger import (
 )
 from replay.frames import Rows
 from replay.history import History, When
+from replay.order_events import ORDER_EVENTS
 from replay.timeline import check_symbol
-
-_EVENTS = (
-    OrderPlaced,
-    OrderAccepted,
-    OrderFilled,
-    OrderAmended,
-    OrderCancelled,
-    OrderRejected,
-    OrderExpired,
-)
 
 __all__ = ["OrderLife", "OrderStep", "orders"]
 
@@ -132,7 +116,9 @@ def _concerned(event: Event) -> Iterable[str]:
         taken = (event.undo or {}).get("orders") or {}
         maps = taken if isinstance(taken, list) else [taken]
         return {order_id for orders in maps for order_id in orders or ()}
-    return (event.order_id,) if isinstance(event, _EVENTS) else ()
+    if event.__class__ in ORDER_EVENTS:
+        return (event.order_id,)  # type: ignore[attr-defined]
+    return ()
 
 
 def _take(

@@ -10,34 +10,17 @@ from ledger import (
     EventReversed,
     InstrumentRegistered,
     Order,
-    OrderAccepted,
-    OrderAmended,
-    OrderCancelled,
-    OrderExpired,
-    OrderFilled,
-    OrderPlaced,
-    OrderRejected,
     Position,
     SymbolFigures,
     order_from_entry,
     position_from_entry,
     symbol_figures,
 )
+from replay.order_events import ORDER_EVENTS
 
 __all__ = ["RunningViews"]
 
 _MOST_TOUCHED: Final = 256
-_OF_ORDERS: Final = frozenset(
-    {
-        OrderAccepted,
-        OrderAmended,
-        OrderCancelled,
-        OrderExpired,
-        OrderFilled,
-        OrderPlaced,
-        OrderRejected,
-    }
-)
 _OF_ALL_ORDERS: Final = frozenset({EventReversed, InstrumentRegistered})
 
 
@@ -130,10 +113,10 @@ class RunningViews:
         for event in self._touched:
             symbol = event.symbol
             self._stale_figures.add(symbol)
-            if event.__class__ in _OF_ORDERS:
+            if event.__class__ in ORDER_EVENTS:
                 stale = self._stale_orders.setdefault(symbol, set())
                 if stale is not None:
-                    stale.add(event.order_id)
+                    stale.add(event.order_id)  # type: ignore[attr-defined]
                 continue
             self._stale_positions.add(symbol)
             if event.__class__ in _OF_ALL_ORDERS:

@@ -16,9 +16,9 @@ from ledger import (
     PortfolioState,
 )
 from replay.figures import BALANCE_FIGURES, TOTALS
+from replay.order_events import ORDER_EVENTS
 from replay.valued import ValuedState
 from replay.watched import Choice, Moved, WatchedFields
-from replay.watched_symbol import ORDER_EVENTS
 
 __all__ = ["WatchedMoney"]
 

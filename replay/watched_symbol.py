@@ -9,12 +9,6 @@ from typing import Any, Final
 from ledger import (
     Event,
     OrderAccepted,
-    OrderAmended,
-    OrderCancelled,
-    OrderExpired,
-    OrderFilled,
-    OrderPlaced,
-    OrderRejected,
     PositionAdjusted,
     PositionClosed,
     PositionIncreased,
@@ -34,22 +28,12 @@ from replay.figures import (
     SYMBOL_MAPS,
     net_quantity,
 )
+from replay.order_events import ORDER_EVENTS
 from replay.valued import ValuedState
 from replay.watched import Choice, Moved, WatchedFields, WatchedItems
 
-__all__ = ["ORDER_EVENTS", "WatchedSymbol"]
+__all__ = ["WatchedSymbol"]
 
-ORDER_EVENTS: Final[frozenset[type[Event]]] = frozenset(
-    {
-        OrderPlaced,
-        OrderAccepted,
-        OrderFilled,
-        OrderAmended,
-        OrderCancelled,
-        OrderRejected,
-        OrderExpired,
-    }
-)
 _BY_ORDER: Final = ("currency", "reserved", "fees")
 _BY_PRICE: Final = ("mark", "value", "unrealized_pnl")
 _BY_POSITION: Final = (
