@@ -53,6 +53,7 @@ from ledger.connect import (
 from ledger.errors import (
     AppendRefused,
     CommitMismatch,
+    ExportDamaged,
     Fenced,
     InvalidAmount,
     InvalidEvent,
@@ -187,6 +188,7 @@ __all__ = [
     "Ending",
     "Event",
     "EventReversed",
+    "ExportDamaged",
     "Fenced",
     "FileCheckpoint",
     "FoldAudit",

@@ -11,6 +11,7 @@
     │   └── BadMessage            of runner.dialects: a venue's message cannot be read
     ├── NotFound                  no such session, symbol, order or event          exit 3
     ├── LedgerDamaged             the log cannot be what was written               exit 4
+    │   ├── ExportDamaged         an export is not what was written; names the line
     │   └── SnapshotDamaged       a snapshot is not what its digest says
     ├── StoreError                the store cannot be reached, or refuses us       exit 5
     │   ├── StoreUnavailable      no connection, or it broke
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AppendRefused",
     "CommitMismatch",
+    "ExportDamaged",
     "Fenced",
     "InvalidAmount",
     "InvalidEvent",
@@ -138,6 +140,12 @@ class LedgerDamaged(LedgerError):
     def __init__(self, message: str, *, seq: int | None = None, hint: str = "") -> None:
         super().__init__(message, hint=hint or "pledger verify names every damaged part")
         self.seq = seq
+
+
+class ExportDamaged(LedgerDamaged):
+    """An export's file is not what was written; nothing of it was taken."""
+
+    code = "export_damaged"
 
 
 class SnapshotDamaged(LedgerDamaged):

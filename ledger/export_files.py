@@ -9,8 +9,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
-from ledger.errors import InvalidInput, LedgerDamaged, NotFound
-from ledger.export_format import Collector, Ending, ExportedCommit, ExportedLine, damaged_line
+from ledger.errors import ExportDamaged, InvalidInput, NotFound
+from ledger.export_format import (
+    HINT,
+    Collector,
+    Ending,
+    ExportedCommit,
+    ExportedLine,
+    damaged_line,
+)
 from ledger.export_parquet import parquet_bytes, read_parquet, require_parquet
 from ledger.export_text import CsvForm, NdjsonForm, TextForm, read_lines, written_lines
 
@@ -101,7 +108,7 @@ def read_export(path: Path) -> Export:
 
     Raises:
         NotFound: There is no such file.
-        LedgerDamaged: It is not what was written; names the first wrong line.
+        ExportDamaged: It is not what was written; names the first wrong line.
         SchemaTooNew: A newer build wrote it.
         InvalidInput: It cannot be read, or its name says no form.
     """
@@ -119,7 +126,7 @@ def read_export(path: Path) -> Export:
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror or error}") from None
     if ending is None:
-        raise LedgerDamaged(f"{path.name}: its end is missing")
+        raise ExportDamaged(f"{path.name}: its end is missing", hint=HINT)
     return Export(ending, collector.commits)
 
 

@@ -16,11 +16,12 @@ import msgspec
 
 from ledger.accounts import FOLD
 from ledger.codec import decode_events, line_from_recorded
-from ledger.errors import InvalidInput, LedgerDamaged, SchemaTooNew
+from ledger.errors import ExportDamaged, InvalidInput, SchemaTooNew
 from ledger.event import Event, Recorded
 
 __all__ = [
     "FORMAT",
+    "HINT",
     "Collector",
     "Ending",
     "ExportedCommit",
@@ -34,7 +35,8 @@ FORMAT: Final = 1
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _US: Final = timedelta(microseconds=1)
-_HINT: Final = "nothing of it was taken; export it anew, or use another copy"
+HINT: Final = "nothing of it was taken; export it anew, or use another copy"
+"""What to do about an export that is not what was written."""
 
 
 class ExportedLine(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -92,9 +94,9 @@ def chained(before: str, body: bytes) -> str:
     return hashlib.sha256(before.encode() + body).hexdigest()[:16]
 
 
-def damaged_line(shown: str, line: int, problem: str, *, seq: int | None = None) -> LedgerDamaged:
+def damaged_line(shown: str, line: int, problem: str, *, seq: int | None = None) -> ExportDamaged:
     """Build the error for a line of an export."""
-    return LedgerDamaged(f"{shown}, line {line}: {problem}", seq=seq, hint=_HINT)
+    return ExportDamaged(f"{shown}, line {line}: {problem}", seq=seq, hint=HINT)
 
 
 def line_fields(recorded: Recorded, fingerprint: str) -> dict[str, Any]:
@@ -120,7 +122,7 @@ class Collector:
         """Take the event that stands in line ``number``.
 
         Raises:
-            LedgerDamaged: It is not the one that belongs there.
+            ExportDamaged: It is not the one that belongs there.
             SchemaTooNew: A newer build wrote it.
         """
         self._check_numbers(line, number)
@@ -144,7 +146,7 @@ class Collector:
         """Check what the export says of itself at its end, which stands in line ``number``.
 
         Raises:
-            LedgerDamaged: It has another number of events.
+            ExportDamaged: It has another number of events.
             SchemaTooNew: A newer build wrote it.
         """
         if ending.format > FORMAT:
@@ -156,7 +158,7 @@ class Collector:
             problem = f"it ends with {ending.event_count:,} events; there are {self.seq:,}"
             raise damaged_line(self._shown, number, problem)
 
-    def _damaged(self, number: int, line: ExportedLine, problem: str) -> LedgerDamaged:
+    def _damaged(self, number: int, line: ExportedLine, problem: str) -> ExportDamaged:
         return damaged_line(self._shown, number, f"#{line.seq}: {problem}", seq=line.seq)
 
     def _check_numbers(self, line: ExportedLine, number: int) -> None:

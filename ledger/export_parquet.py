@@ -67,7 +67,7 @@ def read_parquet(content: bytes, shown: str) -> Iterator[tuple[int, ExportedLine
     Nothing of the file is looked at before its checksum was found right.
 
     Raises:
-        LedgerDamaged: It is not what was written.
+        ExportDamaged: It is not what was written.
         InvalidInput: polars is not installed.
     """
     polars = require_parquet()

@@ -157,7 +157,7 @@ def read_lines(
     """Check and read the lines of an export; yield each with its number, the ending last.
 
     Raises:
-        LedgerDamaged: Names the first line that is not what was written.
+        ExportDamaged: Names the first line that is not what was written.
     """
     check, number, has_ended = "", 0, False
     for number, line in enumerate(lines, start=1):

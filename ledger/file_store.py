@@ -275,7 +275,7 @@ class FileStore:
 
     Raises:
         NotFound: There is no such file.
-        LedgerDamaged: It is not what was written; names the first wrong line.
+        ExportDamaged: It is not what was written; names the first wrong line.
         InvalidInput: It cannot be read, or its name says no form.
     """
 

@@ -62,7 +62,7 @@ def import_ledger(ledger: SyncLedger, path: str | Path, *, resume: bool = False)
 
     Raises:
         AppendRefused: The portfolio has events, or others append to it.
-        LedgerDamaged: The file is not what was written; nothing was imported.
+        ExportDamaged: The file is not what was written; nothing was imported.
         NotFound, InvalidInput, SchemaTooNew: It cannot be read; nothing was imported.
     """
     there = ledger.head().seq

@@ -30,6 +30,7 @@ _SUGGESTION: Final = re.compile(r"\.? \(?did you mean (?:one of: )?", re.IGNOREC
 
 _REMEDIES: Final = {
     "damaged": "pledger verify",
+    "export_damaged": "pledger export --help",
     "snapshot_damaged": "pledger snapshot",
     "store_unavailable": "pledger doctor",
     "store_refused": "pledger doctor",
@@ -192,7 +193,7 @@ def _report_usage(
 
 def _remedy_for(error: LedgerError, asked: str) -> str:
     """Return the command that shows what there is; empty where only the help can tell."""
-    if isinstance(error, LedgerDamaged) and asked == "pledger verify":
+    if isinstance(error, LedgerDamaged) and (error.code, asked) == ("damaged", "pledger verify"):
         return f"pledger events '#{error.seq}..'" if error.seq else "pledger doctor"
     if error.code == "not_found":
         words = error.message.split()

@@ -23,6 +23,7 @@ CODES = {
     "MissingRate": ("missing_rate", 2),
     "NotFound": ("not_found", 3),
     "LedgerDamaged": ("damaged", 4),
+    "ExportDamaged": ("export_damaged", 4),
     "SnapshotDamaged": ("snapshot_damaged", 4),
     "StoreError": ("store", 5),
     "StoreUnavailable": ("store_unavailable", 5),

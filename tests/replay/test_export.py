@@ -14,6 +14,7 @@ from ledger import (
     AppendRefused,
     CashDeposited,
     Ending,
+    ExportDamaged,
     InvalidInput,
     Ledger,
     LedgerDamaged,
@@ -123,7 +124,7 @@ def test_lines_that_are_missing_or_out_of_place_are_named(day, tmp_path, other, 
     export_ledger(day.history.ledger, path)
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(change(lines)))
-    with pytest.raises(LedgerDamaged, match=f"line {line}: "):
+    with pytest.raises(ExportDamaged, match=f"line {line}: "):
         import_ledger(other, path)
 
 
