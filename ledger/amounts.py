@@ -193,7 +193,9 @@ def trim(figures: msgspec.Struct) -> None:
     for name in figures.__struct_fields__:
         value = getattr(figures, name)
         if value.__class__ is Decimal:
-            setattr(figures, name, trimmed(value))
+            text = str(value)  # looked at here, since nearly always there is nothing to trim
+            if (text[-1] == "0" and text != "0") or "E" in text:
+                setattr(figures, name, trimmed(value))
         elif value.__class__ is dict:
             setattr(figures, name, trimmed_map(value))
 

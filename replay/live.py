@@ -145,10 +145,15 @@ class LiveState(PortfolioState):
         }
 
     @property
+    def running_balances(self) -> dict[str, Balance]:
+        """The balances themselves, which the next event changes, with amounts as they add up."""
+        return self._money.reserve()
+
+    @property
     def balances(self) -> dict[str, Balance]:
         """The money per currency."""
         found = {}
-        for currency, running in self._money.reserve().items():
+        for currency, running in self.running_balances.items():
             found[currency] = balance = copy(running)
             trim(balance)
         return found

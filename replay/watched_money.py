@@ -83,7 +83,7 @@ class WatchedMoney:
             return  # what an order reserves, it has reserved since it was placed
         totals = self._totals
         if self._fields:
-            parts = self._see_balances(live.balances, moved)
+            parts = self._see_balances(live.running_balances, moved)
             if event.__class__ not in ORDER_EVENTS:
                 # A position without a mark is valued at a quotient, which its cost may not show.
                 parts |= {"market_value"}
