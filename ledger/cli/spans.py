@@ -85,7 +85,7 @@ def _stretch(
     low, high = (span.first_seq - 1, span.last_seq) if session else (0, last.seq)
     after = low if first is None else (yield from _before(keys, first, span, meant))
     until = high if behind is None else (yield from _before(keys, behind, span, meant))
-    after, until = max(after, low), min(until, high)
+    after, until = min(max(after, low), high), min(until, high)
     return Stretch(after, max(after, until))
 
 

@@ -105,6 +105,8 @@ def test_a_range_is_half_open_and_may_begin_with_a_dash(spring, moments, seqs):
         ("--exclude-type OrderPlaced --symbol AAPL -r", [6, 5, 4], "3 of 7 events"),
         ("-n 2", [6, 7], "2 of 7 events (7 match, -n 2)"),
         ("-n 2 -r", [7, 6], "2 of 7 events (7 match, -n 2)"),
+        ("#99..", [], "0 of 7 events"),
+        ("#99..#120 -r", [], "0 of 7 events"),
     ],
 )
 def test_events_says_how_many_of_how_many(spring, flags, seqs, told):
